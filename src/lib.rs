@@ -1,0 +1,1 @@
+//! openpolicy-mcp: one place to ask about OpenMetadata and the platform that carries the data.
