@@ -1,3 +1,13 @@
 //! All integration tests, in one binary so that they link once.
 
 mod support;
+
+mod changes;
+mod client;
+mod commands;
+mod contract;
+mod entities;
+mod lineage;
+mod protocol;
+mod quality;
+mod search;

@@ -1,0 +1,137 @@
+//! How anything becomes an answer: one structured value, from which the text is rendered.
+//!
+//! Invariants: strings are cleaned here and nowhere else; items are cut at item borders only; a
+//! list never leaves without saying how much there is, how much is returned and how to go on.
+
+pub mod budget;
+pub mod clean;
+pub mod cursor;
+pub mod table;
+pub mod text;
+
+pub use budget::Budget;
+pub use cursor::CursorScope;
+pub use table::Table;
+
+use serde_json::{Map, Value};
+
+/// What a tool answers: facts in named fields. The text form is rendered from it, so that both
+/// forms carry the same items and the same warnings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    fields: Map<String, Value>,
+    warnings: Vec<String>,
+    budget: Budget,
+}
+
+/// How many items there are in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Total {
+    /// Counted.
+    Exact(u64),
+    /// At least so many: counting stopped (deadline, a bound of the other side).
+    AtLeast(u64),
+}
+
+/// One page of a list, before it is cut to the budget.
+pub struct Page<'a> {
+    /// Items from `start` on, in deterministic order, at most `limit` of them.
+    pub table: Table,
+    pub total: Total,
+    /// Position of the first item of `table` in the whole list.
+    pub start: u64,
+    /// Makes and reads the cursors of this call.
+    pub scope: &'a CursorScope,
+}
+
+impl Answer {
+    pub fn new(budget: Budget) -> Self {
+        Self {
+            fields: Map::new(),
+            warnings: Vec::new(),
+            budget,
+        }
+    }
+
+    /// Adds a field. Null, empty text, empty lists and empty objects are left away: absent means
+    /// nothing to say.
+    pub fn put(&mut self, name: &str, value: impl Into<Value>) -> &mut Self {
+        let value = value.into();
+        if !is_empty(&value) {
+            self.fields.insert(name.to_owned(), value);
+        }
+        self
+    }
+
+    /// Adds something that the reader has to know to read the rest rightly.
+    pub fn warn(&mut self, warning: impl Into<String>) -> &mut Self {
+        let warning = warning.into();
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+        self
+    }
+
+    /// Adds the paged list of this answer with `total`, `returned`, `complete` and `next`.
+    ///
+    /// Call it last: rows are cut until everything fits the budget (at least one row stays).
+    pub fn page(&mut self, name: &str, page: Page<'_>) -> &mut Self {
+        let Page {
+            mut table,
+            total,
+            start,
+            scope,
+        } = page;
+        let used = budget::of_value(&Value::Object(self.fields.clone()))
+            + self.warnings.iter().map(|w| budget::of_text(w)).sum::<usize>()
+            // total, returned, complete, next
+            + 40;
+        table.cut_to(self.budget.tokens().saturating_sub(used));
+        let returned = table.len() as u64;
+        let end = start + returned;
+        let (count, is_exact) = match total {
+            Total::Exact(count) => (count, true),
+            Total::AtLeast(count) => (count.max(end), false),
+        };
+        self.fields.insert("total".into(), count.into());
+        if !is_exact {
+            self.fields
+                .insert("total_is_lower_bound".into(), true.into());
+        }
+        self.fields.insert("returned".into(), returned.into());
+        let is_complete = is_exact && end >= count;
+        self.fields.insert("complete".into(), is_complete.into());
+        if returned > 0 && end < count {
+            self.fields.insert("next".into(), scope.cursor(end).into());
+        }
+        self.fields.insert(name.to_owned(), table.into_value());
+        self
+    }
+
+    /// The structured form: cleaned, with the warnings as the last field.
+    pub fn structured(&self) -> Map<String, Value> {
+        let mut fields = self.fields.clone();
+        if !self.warnings.is_empty() {
+            fields.insert("warnings".into(), self.warnings.clone().into());
+        }
+        fields
+            .into_iter()
+            .map(|(name, value)| (name, clean::value(value)))
+            .collect()
+    }
+
+    /// The text form: the same facts in fewer tokens.
+    pub fn text(&self) -> String {
+        text::render(&self.structured())
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}

@@ -1,0 +1,122 @@
+//! The text form of a structured answer: the same facts, one line each, tables as lines.
+
+use serde_json::{Map, Value};
+
+/// Renders fields in their order. A table becomes a header and one line for each row; everything
+/// else one line `name: value`.
+pub fn render(fields: &Map<String, Value>) -> String {
+    let mut text = String::new();
+    fields_into(fields, 0, &mut text);
+    text.truncate(text.trim_end().len());
+    text
+}
+
+fn fields_into(fields: &Map<String, Value>, depth: usize, text: &mut String) {
+    for (name, value) in fields {
+        indent(depth, text);
+        text.push_str(name);
+        match value {
+            Value::Object(table) if is_table(table) => table_into(table, depth, text),
+            Value::Object(inner) if inner.values().all(is_short) => {
+                text.push_str(": ");
+                text.push_str(&one_line_of(inner));
+                text.push('\n');
+            }
+            Value::Object(inner) => {
+                text.push_str(":\n");
+                fields_into(inner, depth + 1, text);
+            }
+            Value::Array(items) if items.iter().any(Value::is_object) => {
+                text.push_str(":\n");
+                for item in items {
+                    match item {
+                        Value::Object(inner) if inner.values().all(is_short) => {
+                            indent(depth + 1, text);
+                            text.push_str(&one_line_of(inner));
+                            text.push('\n');
+                        }
+                        Value::Object(inner) => {
+                            indent(depth + 1, text);
+                            text.push_str("-\n");
+                            fields_into(inner, depth + 2, text);
+                        }
+                        other => {
+                            indent(depth + 1, text);
+                            text.push_str(&scalar(other));
+                            text.push('\n');
+                        }
+                    }
+                }
+            }
+            other => {
+                text.push_str(": ");
+                text.push_str(&scalar(other));
+                text.push('\n');
+            }
+        }
+    }
+}
+
+fn is_table(fields: &Map<String, Value>) -> bool {
+    fields.get("columns").is_some_and(Value::is_array)
+        && fields.get("rows").is_some_and(Value::is_array)
+}
+
+/// Fits on the line of its parent.
+fn is_short(value: &Value) -> bool {
+    match value {
+        Value::Object(_) => false,
+        Value::Array(items) => items.iter().all(|item| !item.is_object()),
+        _ => true,
+    }
+}
+
+fn one_line_of(fields: &Map<String, Value>) -> String {
+    fields
+        .iter()
+        .map(|(name, value)| format!("{name} {}", scalar(value)))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn table_into(table: &Map<String, Value>, depth: usize, text: &mut String) {
+    if let Some(Value::String(prefix)) = table.get("prefix") {
+        text.push_str(&format!(" (fqn below {prefix})"));
+    }
+    for (name, value) in table {
+        if !matches!(name.as_str(), "columns" | "rows" | "prefix") {
+            text.push_str(&format!(" {name}={}", scalar(value)));
+        }
+    }
+    text.push_str(":\n");
+    let rows = [&table["columns"]]
+        .into_iter()
+        .chain(table["rows"].as_array().into_iter().flatten());
+    for row in rows {
+        indent(depth, text);
+        let cells: Vec<String> = row.as_array().into_iter().flatten().map(cell).collect();
+        text.push_str(cells.join("|").trim_end_matches('|'));
+        text.push('\n');
+    }
+}
+
+/// A value on one line. Line ends are escaped, so that text from outside cannot imitate a field.
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.replace('\n', "\\n").replace('\t', " "),
+        Value::Array(items) => items.iter().map(scalar).collect::<Vec<_>>().join(", "),
+        Value::Null => String::new(),
+        Value::Object(fields) => format!("({})", one_line_of(fields)),
+        other => other.to_string(),
+    }
+}
+
+fn cell(value: &Value) -> String {
+    scalar(value).replace('|', "\\|")
+}
+
+fn indent(depth: usize, text: &mut String) {
+    for _ in 0..depth {
+        text.push(' ');
+    }
+}

@@ -1,0 +1,1 @@
+//! What changed in a catalog: change events and entity versions.

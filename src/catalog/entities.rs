@@ -1,0 +1,1 @@
+//! Reads one entity: resolving a reference, its document, its columns.

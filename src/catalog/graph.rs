@@ -1,0 +1,1 @@
+//! Pure lineage: counts, depths, cycles, paths and column landings over nodes and edges.

@@ -1,0 +1,1 @@
+//! Ingestion pipelines and their runs, and runs of pipeline entities.

@@ -1,0 +1,87 @@
+//! Where entities come from: a live OpenMetadata or a local snapshot, behind one set of questions.
+//!
+//! Both sides hand out the answers of OpenMetadata's REST API, so that `wire` parses each form
+//! once, whichever side it came from. Everything that leaves this room is free of credentials.
+
+pub mod address;
+pub mod changes;
+pub mod client;
+pub mod entities;
+pub mod error;
+pub mod fqn;
+pub mod graph;
+pub mod ingestion;
+pub mod lineage;
+pub mod model;
+pub mod quality;
+pub mod redact;
+pub mod search;
+pub mod snapshot;
+pub mod version;
+pub mod wire;
+pub mod writes;
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+pub use client::Client;
+pub use error::CatalogError;
+pub use model::{EntitySummary, EntityType, Reference};
+pub use snapshot::Snapshot;
+
+/// One catalog as one caller sees it. Cheap to clone.
+#[derive(Clone)]
+pub enum Catalog {
+    /// A running OpenMetadata, with the credential of this caller.
+    Live(Arc<Client>),
+    /// A local copy.
+    Snapshot(Arc<Snapshot>),
+}
+
+impl Catalog {
+    /// `openmetadata` or `snapshot`, as answers name it.
+    pub fn source(&self) -> &'static str {
+        match self {
+            Self::Live(_) => "openmetadata",
+            Self::Snapshot(_) => "snapshot",
+        }
+    }
+
+    /// When what this catalog answers was true, where that is not now: RFC 3339.
+    pub fn as_of(&self) -> Option<String> {
+        match self {
+            Self::Live(_) => None,
+            Self::Snapshot(snapshot) => Some(snapshot.as_of().to_string()),
+        }
+    }
+}
+
+/// Every catalog that this server has, and the rule who sees which.
+#[derive(Default)]
+pub struct Catalogs {
+    snapshot: Option<Arc<Snapshot>>,
+}
+
+impl Catalogs {
+    /// A server that answers everyone from one snapshot.
+    pub fn of_snapshot(snapshot: Snapshot) -> Self {
+        Self {
+            snapshot: Some(Arc::new(snapshot)),
+        }
+    }
+
+    /// The catalog as the caller with this token sees it; the server's own credential without one.
+    pub fn of(&self, token: Option<&SecretString>) -> Result<Catalog, CatalogError> {
+        let _ = token;
+        match &self.snapshot {
+            Some(snapshot) => Ok(Catalog::Snapshot(Arc::clone(snapshot))),
+            None => Err(CatalogError::Unavailable {
+                message:
+                    "no catalog is configured: set OPENMETADATA_URL and OPENMETADATA_TOKEN, or \
+                          run `openpolicy-mcp demo`"
+                        .into(),
+            }),
+        }
+    }
+}

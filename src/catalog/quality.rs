@@ -1,0 +1,1 @@
+//! Test cases, their results and incidents.

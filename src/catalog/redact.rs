@@ -1,0 +1,1 @@
+//! Takes credentials and connections out of every answer of OpenMetadata.

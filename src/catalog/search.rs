@@ -1,0 +1,1 @@
+//! Search: queries as types, what each version understands of them, hits and why they matched.

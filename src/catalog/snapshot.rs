@@ -1,0 +1,170 @@
+//! A local copy of a catalog: OpenMetadata's answers as documents in SQLite, with full-text search.
+
+use std::sync::Mutex;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::Value;
+
+use super::error::CatalogError;
+
+/// What kind of answer a document is. The key of each is an FQN; `body` is what OpenMetadata's
+/// REST API answers, credentials stripped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The search document of an entity (`_source`), with `upstreamLineage`.
+    SearchDocument,
+    /// The entity as the REST API reads it, all fields.
+    Entity,
+    /// `/versions` of an entity: newest first, each a JSON object.
+    Versions,
+    /// A test case, key: its FQN. Entity tests and column tests alike.
+    TestCase,
+    /// A list of results of one test case, newest first.
+    TestResults,
+    /// The incident records of one test case, newest first.
+    Incidents,
+    /// An ingestion pipeline, key: its FQN (`service.name`).
+    IngestionPipeline,
+    /// A list of runs of one ingestion pipeline, newest first.
+    IngestionRuns,
+    /// A list of runs of one pipeline entity, newest first.
+    PipelineRuns,
+    Usage,
+    Contract,
+    Queries,
+    Profile,
+    SampleData,
+    /// Change events, key: their id.
+    Event,
+}
+
+impl Kind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SearchDocument => "search",
+            Self::Entity => "entity",
+            Self::Versions => "versions",
+            Self::TestCase => "test_case",
+            Self::TestResults => "test_results",
+            Self::Incidents => "incidents",
+            Self::IngestionPipeline => "ingestion_pipeline",
+            Self::IngestionRuns => "ingestion_runs",
+            Self::PipelineRuns => "pipeline_runs",
+            Self::Usage => "usage",
+            Self::Contract => "contract",
+            Self::Queries => "queries",
+            Self::Profile => "profile",
+            Self::SampleData => "sample_data",
+            Self::Event => "event",
+        }
+    }
+}
+
+/// An open snapshot.
+pub struct Snapshot {
+    /// SQLite connections are not shared between threads; reads are short.
+    connection: Mutex<Connection>,
+    as_of: jiff::Timestamp,
+}
+
+impl Snapshot {
+    /// A snapshot in memory from JSON lines: a head `{"as_of": "…", "version": "…"}`, then one
+    /// `{"kind", "key", "type"?, "body"}` a line.
+    pub fn from_json_lines(lines: &str) -> Result<Self, SnapshotError> {
+        let mut lines = lines.lines().filter(|line| !line.trim().is_empty());
+        let head: Value = serde_json::from_str(lines.next().unwrap_or("{}"))?;
+        let as_of = head["as_of"]
+            .as_str()
+            .and_then(|text| text.parse().ok())
+            .ok_or(SnapshotError::NoTime)?;
+        let connection = Connection::open_in_memory()?;
+        connection.execute_batch(
+            "CREATE TABLE document (kind TEXT NOT NULL, key TEXT NOT NULL, type TEXT, body TEXT NOT NULL,
+                PRIMARY KEY (kind, key, type)) WITHOUT ROWID;",
+        )?;
+        for line in lines {
+            let line: Value = serde_json::from_str(line)?;
+            connection.execute(
+                "INSERT OR REPLACE INTO document (kind, key, type, body) VALUES (?1, ?2, ?3, ?4)",
+                params![
+                    line["kind"].as_str(),
+                    line["key"].as_str(),
+                    line["type"].as_str().unwrap_or(""),
+                    line["body"].to_string()
+                ],
+            )?;
+        }
+        Ok(Self {
+            connection: Mutex::new(connection),
+            as_of,
+        })
+    }
+
+    /// When the copy was taken.
+    pub fn as_of(&self) -> jiff::Timestamp {
+        self.as_of
+    }
+
+    /// The document of this kind and key; the first by type where two entities share the name.
+    pub fn document(&self, kind: Kind, key: &str) -> Result<Option<Value>, CatalogError> {
+        let connection = self.connection.lock().map_err(|_| poisoned())?;
+        connection
+            .query_row(
+                "SELECT body FROM document WHERE kind = ?1 AND key = ?2 ORDER BY type LIMIT 1",
+                params![kind.as_str(), key],
+                |row| row.get::<_, String>(0),
+            )
+            .optional()
+            .map_err(storage)?
+            .map(|body| serde_json::from_str(&body).map_err(|error| damaged(&error)))
+            .transpose()
+    }
+
+    /// All documents of a kind with their keys, in the order of the keys.
+    pub fn documents(&self, kind: Kind) -> Result<Vec<(String, Value)>, CatalogError> {
+        let connection = self.connection.lock().map_err(|_| poisoned())?;
+        let mut statement = connection
+            .prepare_cached("SELECT key, body FROM document WHERE kind = ?1 ORDER BY key, type")
+            .map_err(storage)?;
+        let rows = statement
+            .query_map([kind.as_str()], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+            })
+            .map_err(storage)?;
+        rows.map(|row| {
+            let (key, body) = row.map_err(storage)?;
+            let body = serde_json::from_str(&body).map_err(|error| damaged(&error))?;
+            Ok((key, body))
+        })
+        .collect()
+    }
+}
+
+/// Why a snapshot could not be made or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    #[error("the snapshot is not valid JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("the snapshot does not say when it was taken")]
+    NoTime,
+    #[error("the snapshot cannot be stored: {0}")]
+    Storage(#[from] rusqlite::Error),
+}
+
+fn storage(error: rusqlite::Error) -> CatalogError {
+    CatalogError::Unavailable {
+        message: format!("the snapshot could not be read: {error}"),
+    }
+}
+
+fn damaged(error: &serde_json::Error) -> CatalogError {
+    CatalogError::BadUpstream {
+        message: format!("a document of the snapshot is damaged: {error}"),
+    }
+}
+
+fn poisoned() -> CatalogError {
+    CatalogError::Unavailable {
+        message: "the snapshot could not be read: an earlier read failed".into(),
+    }
+}

@@ -1,0 +1,1 @@
+//! Versions of OpenMetadata and what each can do.

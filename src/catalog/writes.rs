@@ -1,0 +1,1 @@
+//! Changes to a catalog: JSON Patch with a guard, lineage edges, incidents, pipelines.

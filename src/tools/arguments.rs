@@ -1,0 +1,304 @@
+//! Reads arguments leniently by their schema: what models send, not only what they should.
+//!
+//! Accepted: `"5"` and `5.0` for 5, `""` and `"null"` for absent, a JSON string where an object or
+//! list is expected, one value where a list is expected, `"true"` for true, any case in
+//! enumerations. Everything else is an error that names the argument and what would be right.
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::{ToolError, schema};
+
+/// The longest text that an argument may be, in characters.
+const LONGEST_TEXT: usize = 20_000;
+
+/// The arguments of a call as their type.
+pub fn read<T: DeserializeOwned + JsonSchema>(arguments: Value) -> Result<T, ToolError> {
+    let schema = schema::of_arguments::<T>();
+    let arguments = match arguments {
+        Value::Null => Map::new(),
+        Value::Object(fields) => fields,
+        Value::String(text) => match serde_json::from_str(&text) {
+            Ok(Value::Object(fields)) => fields,
+            _ => return Err(not_an_object()),
+        },
+        _ => return Err(not_an_object()),
+    };
+    let fields = object(arguments, &schema, "")?;
+    serde_json::from_value(Value::Object(fields)).map_err(|error| {
+        ToolError::invalid(
+            "arguments",
+            format!("the arguments cannot be read: {error}"),
+            "compare them with the input schema of the tool",
+        )
+    })
+}
+
+fn not_an_object() -> ToolError {
+    ToolError::invalid(
+        "arguments",
+        "the arguments are not an object",
+        "send an object with the argument names as keys",
+    )
+}
+
+fn object(
+    fields: Map<String, Value>,
+    schema: &Map<String, Value>,
+    path: &str,
+) -> Result<Map<String, Value>, ToolError> {
+    let empty = Map::new();
+    let properties = schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .unwrap_or(&empty);
+    // `additionalProperties` of a map type: every key has the same schema.
+    let every = schema
+        .get("additionalProperties")
+        .and_then(Value::as_object);
+    let mut read = Map::new();
+    for (name, value) in fields {
+        let place = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
+        let Some(property) = properties.get(&name).and_then(Value::as_object).or(every) else {
+            return Err(unknown_argument(&place, &name, properties));
+        };
+        if let Some(value) = coerce(value, property, &place)? {
+            read.insert(name, value);
+        }
+    }
+    for name in schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
+        if !read.contains_key(name) {
+            let place = if path.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{path}.{name}")
+            };
+            let purpose = properties
+                .get(name)
+                .and_then(|property| property.get("description"))
+                .and_then(Value::as_str)
+                .unwrap_or("see the input schema");
+            return Err(ToolError::invalid(
+                &place,
+                format!("`{place}` is missing"),
+                format!("give `{place}`: {purpose}"),
+            ));
+        }
+    }
+    Ok(read)
+}
+
+fn unknown_argument(place: &str, name: &str, properties: &Map<String, Value>) -> ToolError {
+    let names: Vec<&str> = properties.keys().map(String::as_str).collect();
+    ToolError::invalid(
+        place,
+        format!("there is no argument `{place}`"),
+        if names.is_empty() {
+            "send no arguments".to_owned()
+        } else {
+            format!("arguments are: {}", names.join(", "))
+        },
+    )
+    .did_you_mean(near(name, names.into_iter()))
+}
+
+/// The value as its schema wants it; `None` for absent.
+fn coerce(
+    value: Value,
+    schema: &Map<String, Value>,
+    place: &str,
+) -> Result<Option<Value>, ToolError> {
+    let kind = schema.get("type").and_then(Value::as_str).unwrap_or("any");
+    let value = match value {
+        Value::Null => return Ok(None),
+        Value::String(text) if text.trim().is_empty() || text.trim() == "null" => return Ok(None),
+        value => value,
+    };
+    let read = match (kind, value) {
+        ("string", Value::String(text)) => {
+            if text.chars().count() > LONGEST_TEXT {
+                return Err(ToolError::invalid(
+                    place,
+                    format!("`{place}` is longer than {LONGEST_TEXT} characters"),
+                    "send a shorter text",
+                ));
+            }
+            one_of(text, schema, place)?.into()
+        }
+        ("string", value @ (Value::Number(_) | Value::Bool(_))) => {
+            one_of(value.to_string(), schema, place)?.into()
+        }
+        ("integer", value) => integer(&value, schema, place)?,
+        ("number", value) => match value {
+            Value::Number(_) => value,
+            Value::String(ref text) => match text.trim().parse::<f64>() {
+                Ok(number) if number.is_finite() => number.into(),
+                _ => return Err(wrong_type(place, "a number", &value)),
+            },
+            other => return Err(wrong_type(place, "a number", &other)),
+        },
+        ("boolean", value) => match &value {
+            Value::Bool(_) => value,
+            Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+                "true" | "yes" | "1" => true.into(),
+                "false" | "no" | "0" => false.into(),
+                _ => return Err(wrong_type(place, "true or false", &value)),
+            },
+            other => return Err(wrong_type(place, "true or false", other)),
+        },
+        ("array", value) => {
+            let empty = Map::new();
+            let items = schema
+                .get("items")
+                .and_then(Value::as_object)
+                .unwrap_or(&empty);
+            let values = match value {
+                Value::Array(values) => values,
+                Value::String(text) if text.trim_start().starts_with('[') => {
+                    match serde_json::from_str(&text) {
+                        Ok(Value::Array(values)) => values,
+                        _ => vec![Value::String(text)],
+                    }
+                }
+                one => vec![one],
+            };
+            let mut read = Vec::with_capacity(values.len());
+            for (position, value) in values.into_iter().enumerate() {
+                read.extend(coerce(value, items, &format!("{place}[{position}]"))?);
+            }
+            if read.is_empty() {
+                return Ok(None);
+            }
+            Value::Array(read)
+        }
+        ("object", Value::Object(fields)) => object(fields, schema, place)?.into(),
+        ("object", Value::String(text)) => match serde_json::from_str(&text) {
+            Ok(Value::Object(fields)) => object(fields, schema, place)?.into(),
+            _ => return Err(wrong_type(place, "an object", &Value::String(text))),
+        },
+        ("any", value) => value,
+        (kind, value) => {
+            let article = if kind == "object" {
+                "an object"
+            } else {
+                "a text"
+            };
+            return Err(wrong_type(place, article, &value));
+        }
+    };
+    Ok(Some(read))
+}
+
+fn integer(value: &Value, schema: &Map<String, Value>, place: &str) -> Result<Value, ToolError> {
+    let number = match value {
+        Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
+        Value::String(text) => {
+            let text = text.trim();
+            text.parse().ok().or_else(|| whole(text.parse().ok()?))
+        }
+        _ => None,
+    };
+    let Some(number) = number else {
+        return Err(wrong_type(place, "a whole number", value));
+    };
+    let least = schema
+        .get("minimum")
+        .and_then(Value::as_f64)
+        .unwrap_or(f64::MIN);
+    let most = schema
+        .get("maximum")
+        .and_then(Value::as_f64)
+        .unwrap_or(f64::MAX);
+    if (number as f64) < least || (number as f64) > most {
+        let right = match (schema.get("minimum"), schema.get("maximum")) {
+            (Some(least), Some(most)) => format!("a whole number from {least} to {most}"),
+            (Some(least), None) => format!("a whole number of {least} or more"),
+            (None, Some(most)) => format!("a whole number of {most} or less"),
+            (None, None) => "a whole number".to_owned(),
+        };
+        return Err(ToolError::invalid(
+            place,
+            format!("`{place}` is {number}"),
+            format!("give {right}"),
+        ));
+    }
+    Ok(number.into())
+}
+
+fn whole(number: f64) -> Option<i64> {
+    // 2^53: beyond it a float is no longer every whole number.
+    (number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0).then_some(number as i64)
+}
+
+fn one_of(text: String, schema: &Map<String, Value>, place: &str) -> Result<String, ToolError> {
+    let Some(values) = schema.get("enum").and_then(Value::as_array) else {
+        return Ok(text);
+    };
+    let values: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
+    let written = text.trim();
+    if let Some(value) = values
+        .iter()
+        .find(|value| value.eq_ignore_ascii_case(written))
+    {
+        return Ok((*value).to_owned());
+    }
+    Err(ToolError::invalid(
+        place,
+        format!("`{place}` is {}", quoted(written)),
+        format!("give one of: {}", values.join(", ")),
+    )
+    .did_you_mean(near(written, values.into_iter())))
+}
+
+fn wrong_type(place: &str, expected: &str, value: &Value) -> ToolError {
+    let is = match value {
+        Value::Null => "absent".to_owned(),
+        Value::Bool(_) => "a boolean".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => quoted(text),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    };
+    ToolError::invalid(
+        place,
+        format!("`{place}` is {is}"),
+        format!("give {expected}"),
+    )
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", crate::answer::clean::text(text, 60))
+}
+
+/// Names near to a misspelt one, nearest first, three at most.
+pub fn near<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let written = written.to_lowercase();
+    let mut scored: Vec<(f64, &str)> = names
+        .map(|name| {
+            let folded = name.to_lowercase();
+            let mut score = strsim::jaro_winkler(&written, &folded);
+            if !written.is_empty() && (folded.contains(&written) || written.contains(&folded)) {
+                score = score.max(0.9);
+            }
+            (score, name)
+        })
+        .filter(|(score, _)| *score >= 0.8)
+        .collect();
+    scored.sort_by(|(a, left), (b, right)| b.total_cmp(a).then_with(|| left.cmp(right)));
+    scored
+        .into_iter()
+        .take(3)
+        .map(|(_, name)| name.to_owned())
+        .collect()
+}

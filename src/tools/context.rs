@@ -1,0 +1,61 @@
+//! What a call has at hand: the catalog as this caller sees it, the deadline, the time.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use secrecy::SecretString;
+
+use super::ToolError;
+use crate::catalog::{Catalog, Catalogs};
+
+/// Who calls.
+#[derive(Clone, Default)]
+pub struct Caller {
+    /// The OpenMetadata token that came with this call (HTTP header `X-OpenMetadata-Token`).
+    pub openmetadata_token: Option<SecretString>,
+}
+
+/// One call's surroundings.
+pub struct Context {
+    catalogs: Arc<Catalogs>,
+    caller: Caller,
+    deadline: Instant,
+    /// The time of the call; tools never read the clock elsewhere. A snapshot's own time, where a
+    /// snapshot answers, is `catalog().as_of()`.
+    pub now: jiff::Timestamp,
+}
+
+impl Context {
+    /// The longest that a call takes: clients cut at 60 s.
+    pub const LONGEST_CALL: Duration = Duration::from_secs(50);
+
+    pub fn new(catalogs: Arc<Catalogs>, caller: Caller) -> Self {
+        Self {
+            catalogs,
+            caller,
+            deadline: Instant::now() + Self::LONGEST_CALL,
+            now: jiff::Timestamp::now(),
+        }
+    }
+
+    /// The catalog as this caller sees it.
+    pub fn catalog(&self) -> Result<Catalog, ToolError> {
+        Ok(self.catalogs.of(self.caller.openmetadata_token.as_ref())?)
+    }
+
+    /// When a partial answer has to be ready: a little before the call is ended from outside.
+    pub fn deadline(&self) -> Instant {
+        self.deadline - Duration::from_secs(3)
+    }
+
+    /// Time left before `deadline`.
+    pub fn time_left(&self) -> Duration {
+        self.deadline().saturating_duration_since(Instant::now())
+    }
+
+    pub fn is_late(&self) -> bool {
+        self.time_left().is_zero()
+    }
+}

@@ -1,0 +1,215 @@
+//! The one place where errors of all rooms meet and become what a caller reads.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    answer::{clean, cursor::CursorError},
+    catalog::CatalogError,
+};
+
+/// The codes of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorCode {
+    InvalidArgument,
+    NotFound,
+    Ambiguous,
+    Unauthorized,
+    Forbidden,
+    Unavailable,
+    Timeout,
+    RateLimited,
+    BadUpstream,
+    Conflict,
+    StalePlan,
+    NeedsApproval,
+    UnsupportedVersion,
+    Internal,
+}
+
+impl ErrorCode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "invalid_argument",
+            Self::NotFound => "not_found",
+            Self::Ambiguous => "ambiguous",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::RateLimited => "rate_limited",
+            Self::BadUpstream => "bad_upstream",
+            Self::Conflict => "conflict",
+            Self::StalePlan => "stale_plan",
+            Self::NeedsApproval => "needs_approval",
+            Self::UnsupportedVersion => "unsupported_version",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// Whether the same call may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// It would fail again.
+    No,
+    /// It may succeed.
+    Yes,
+    /// It may succeed after this long.
+    After(Duration),
+}
+
+/// Why a call has no answer, and what the caller can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolError {
+    pub code: ErrorCode,
+    pub message: String,
+    /// The argument at fault.
+    pub argument: Option<String>,
+    pub did_you_mean: Vec<String>,
+    pub retry: Retry,
+    pub next_step: String,
+}
+
+impl ToolError {
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            argument: None,
+            did_you_mean: Vec::new(),
+            retry: Retry::No,
+            next_step: String::new(),
+        }
+    }
+
+    /// An argument that cannot be taken. `message` says what is wrong, `next_step` what is right.
+    pub fn invalid(
+        argument: impl Into<String>,
+        message: impl Into<String>,
+        next_step: impl Into<String>,
+    ) -> Self {
+        Self::new(ErrorCode::InvalidArgument, message)
+            .about(argument)
+            .then(next_step)
+    }
+
+    pub fn about(mut self, argument: impl Into<String>) -> Self {
+        self.argument = Some(argument.into());
+        self
+    }
+
+    pub fn then(mut self, next_step: impl Into<String>) -> Self {
+        self.next_step = next_step.into();
+        self
+    }
+
+    pub fn did_you_mean(mut self, near: Vec<String>) -> Self {
+        self.did_you_mean = near;
+        self
+    }
+
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// `{code, message, argument?, did_you_mean?, retry, next_step}`, cleaned.
+    pub fn structured(&self) -> Map<String, Value> {
+        let mut fields = Map::new();
+        fields.insert("code".into(), self.code.as_str().into());
+        fields.insert("message".into(), self.message.clone().into());
+        if let Some(argument) = &self.argument {
+            fields.insert("argument".into(), argument.clone().into());
+        }
+        if !self.did_you_mean.is_empty() {
+            fields.insert("did_you_mean".into(), self.did_you_mean.clone().into());
+        }
+        fields.insert(
+            "retry".into(),
+            match self.retry {
+                Retry::No => json!(false),
+                Retry::Yes => json!(true),
+                Retry::After(wait) => json!(format!("after {} s", wait.as_secs().max(1))),
+            },
+        );
+        if !self.next_step.is_empty() {
+            fields.insert("next_step".into(), self.next_step.clone().into());
+        }
+        fields
+            .into_iter()
+            .map(|(name, value)| (name, shortened(value)))
+            .collect()
+    }
+
+    pub fn text(&self) -> String {
+        crate::answer::text::render(&self.structured())
+    }
+}
+
+/// Error texts quote what others wrote: short is enough.
+fn shortened(value: Value) -> Value {
+    const LONGEST: usize = 600;
+    match value {
+        Value::String(text) => clean::text(&text, LONGEST).into(),
+        Value::Array(items) => items.into_iter().map(shortened).collect(),
+        other => other,
+    }
+}
+
+impl From<CatalogError> for ToolError {
+    fn from(error: CatalogError) -> Self {
+        use CatalogError as E;
+        let message = error.to_string();
+        match error {
+            E::NotFound { did_you_mean, .. } => Self::new(ErrorCode::NotFound, message)
+                .did_you_mean(did_you_mean)
+                .then("look it up with search_entities; names are exact, upper and lower case differ"),
+            E::Ambiguous { candidates, .. } => Self::new(ErrorCode::Ambiguous, message)
+                .did_you_mean(candidates)
+                .then("name one of them, as type:fqn"),
+            E::Invalid { argument, .. } => {
+                let error = Self::new(ErrorCode::InvalidArgument, message);
+                match argument {
+                    Some(argument) => error.about(argument),
+                    None => error,
+                }
+            }
+            E::Unauthorized { advice, .. } => {
+                Self::new(ErrorCode::Unauthorized, message).then(advice)
+            }
+            E::Forbidden { .. } => Self::new(ErrorCode::Forbidden, message)
+                .then("ask an administrator of OpenMetadata for the right, or use a token that has it"),
+            E::Conflict { .. } => Self::new(ErrorCode::Conflict, message)
+                .then("read the entity again and repeat the change on what it is now"),
+            E::Unavailable { .. } => Self::new(ErrorCode::Unavailable, message)
+                .retry(Retry::Yes)
+                .then("run `openpolicy-mcp doctor` where the server runs; it says what is wrong"),
+            E::Timeout { .. } => Self::new(ErrorCode::Timeout, message)
+                .retry(Retry::Yes)
+                .then("ask for less (limit, depth, fewer sections), or try again"),
+            E::RateLimited { retry_after } => Self::new(ErrorCode::RateLimited, message)
+                .retry(retry_after.map_or(Retry::Yes, Retry::After))
+                .then("wait, then repeat the call"),
+            E::BadUpstream { .. } => Self::new(ErrorCode::BadUpstream, message)
+                .retry(Retry::Yes)
+                .then("check that OPENMETADATA_URL is OpenMetadata itself; `openpolicy-mcp doctor` tells"),
+            E::Unsupported { .. } => Self::new(ErrorCode::UnsupportedVersion, message)
+                .then("use another tool, or a newer OpenMetadata"),
+            E::UnknownOutcome { how_to_check, .. } => {
+                Self::new(ErrorCode::Timeout, message).then(how_to_check)
+            }
+        }
+    }
+}
+
+impl From<CursorError> for ToolError {
+    fn from(error: CursorError) -> Self {
+        Self::invalid(
+            "cursor",
+            format!("the cursor {error}"),
+            "repeat the call without a cursor, then pass `next` of its answer with the same arguments",
+        )
+    }
+}

@@ -1,0 +1,123 @@
+//! The tools: what they are called, what they take, and the one list of them.
+//!
+//! A tool is one file: argument type, result schema, handler. Its contract stands in
+//! `tools/<name>.json` and a test holds the two together.
+
+pub mod arguments;
+pub mod context;
+pub mod error;
+pub mod schema;
+
+mod analyze_impact;
+mod control_ingestion;
+mod edit_lineage;
+mod find_lineage_path;
+mod find_root_cause;
+mod get_changes;
+mod get_data_quality;
+mod get_entity;
+mod get_ingestion;
+mod get_lineage;
+mod read_openmetadata;
+mod search_entities;
+mod update_entity;
+mod update_incident;
+
+use std::{future::Future, pin::Pin};
+
+use serde_json::{Map, Value};
+
+pub use context::{Caller, Context};
+pub use error::{ErrorCode, ToolError};
+
+use crate::answer::Answer;
+
+/// What a call gives: an answer or an error, each with a structured and a text form.
+pub type Outcome = Result<Answer, ToolError>;
+
+/// A handler's future. It borrows the context for the length of the call.
+pub type Call<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+
+/// One tool.
+pub struct Tool {
+    /// `snake_case`, 40 characters at most.
+    pub name: &'static str,
+    /// For people.
+    pub title: &'static str,
+    /// For the model that chooses: what it answers, in few words.
+    pub description: &'static str,
+    pub toolset: Toolset,
+    pub effect: Effect,
+    /// Portable JSON Schema of the arguments.
+    pub arguments: fn() -> Map<String, Value>,
+    /// JSON Schema of the structured result.
+    pub result: fn() -> Map<String, Value>,
+    pub call: for<'a> fn(&'a Context, Value) -> Call<'a>,
+}
+
+/// Which tools stand together and are switched on together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Toolset {
+    Catalog,
+    CatalogWrite,
+    Platform,
+    Deploy,
+}
+
+impl Toolset {
+    pub const ALL: [Toolset; 4] = [
+        Self::Catalog,
+        Self::CatalogWrite,
+        Self::Platform,
+        Self::Deploy,
+    ];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Catalog => "catalog",
+            Self::CatalogWrite => "catalog-write",
+            Self::Platform => "platform",
+            Self::Deploy => "deploy",
+        }
+    }
+}
+
+/// What a call does to the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    Read,
+    Write {
+        /// May take something away that cannot be had back by another call.
+        destructive: bool,
+        /// The same call again changes nothing more.
+        idempotent: bool,
+    },
+}
+
+/// Every tool, sorted by name.
+pub fn all() -> &'static [&'static Tool] {
+    ALL
+}
+
+/// The tool of this name.
+pub fn find(name: &str) -> Option<&'static Tool> {
+    ALL.iter().find(|tool| tool.name == name).copied()
+}
+
+const ALL: &[&Tool] = &[
+    &analyze_impact::TOOL,
+    &control_ingestion::TOOL,
+    &edit_lineage::TOOL,
+    &find_lineage_path::TOOL,
+    &find_root_cause::TOOL,
+    &get_changes::TOOL,
+    &get_data_quality::TOOL,
+    &get_entity::TOOL,
+    &get_ingestion::TOOL,
+    &get_lineage::TOOL,
+    &read_openmetadata::TOOL,
+    &search_entities::TOOL,
+    &update_entity::TOOL,
+    &update_incident::TOOL,
+];

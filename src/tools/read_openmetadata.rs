@@ -1,0 +1,28 @@
+//! `read_openmetadata`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    Call, Context, Effect, ErrorCode, Outcome, Tool, ToolError, Toolset, arguments, schema,
+};
+
+pub const TOOL: Tool = Tool {
+    name: "read_openmetadata",
+    title: "Read OpenMetadata",
+    description: "",
+    toolset: Toolset::Catalog,
+    effect: Effect::Read,
+    arguments: schema::of_arguments::<Arguments>,
+    result: || schema::result(&[], &[]),
+    call: |context, arguments| -> Call<'_> { Box::pin(call(context, arguments)) },
+};
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Arguments {}
+
+async fn call(_context: &Context, sent: Value) -> Outcome {
+    let Arguments {} = arguments::read(sent)?;
+    Err(ToolError::new(ErrorCode::Internal, "not built yet"))
+}

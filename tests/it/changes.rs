@@ -1,0 +1,1 @@
+//! What changed, and why it broke: get_changes, find_root_cause.

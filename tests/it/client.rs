@@ -1,0 +1,1 @@
+//! The OpenMetadata client against recorded answers and broken servers.

@@ -1,0 +1,1 @@
+//! get_entity, read_openmetadata and update_entity.

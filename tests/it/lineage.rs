@@ -1,0 +1,1 @@
+//! get_lineage, find_lineage_path, analyze_impact and edit_lineage.

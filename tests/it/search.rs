@@ -1,0 +1,1 @@
+//! search_entities, live and from a snapshot.
