@@ -7,13 +7,16 @@ pub mod address;
 pub mod catalogs;
 pub mod changes;
 pub mod client;
+pub mod client_cache;
 pub mod credentials;
 pub mod entities;
 pub mod error;
 pub mod fqn;
 pub mod graph;
 pub mod ingestion;
+pub mod jwt;
 pub mod lineage;
+mod login;
 pub mod model;
 pub mod quality;
 pub mod redact;
@@ -27,7 +30,7 @@ pub mod writes;
 
 use std::sync::Arc;
 
-pub use catalogs::{Catalogs, Settings};
+pub use catalogs::{Catalogs, Identity, Settings};
 pub use client::Client;
 pub use credentials::Credential;
 pub use error::CatalogError;
