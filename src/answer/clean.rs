@@ -8,16 +8,11 @@ pub const LONGEST_TEXT: usize = 4_000;
 /// A string without characters that a terminal or a reader could be tricked with, cut at
 /// `longest` characters, the cut said.
 pub fn text(text: &str, longest: usize) -> String {
-    let mut cleaned = String::with_capacity(text.len().min(longest * 4));
-    let mut kept = 0;
-    for character in text.chars().filter(|character| !is_hostile(*character)) {
-        if kept == longest {
-            let left = text.chars().filter(|c| !is_hostile(*c)).count() - longest;
-            cleaned.push_str(&format!("… (+{left} characters)"));
-            break;
-        }
-        cleaned.push(character);
-        kept += 1;
+    let mut visible = text.chars().filter(|character| !is_hostile(*character));
+    let mut cleaned: String = visible.by_ref().take(longest).collect();
+    let left = visible.count();
+    if left > 0 {
+        cleaned.push_str(&format!("… (+{left} characters)"));
     }
     cleaned
 }
