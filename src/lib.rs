@@ -1,6 +1,7 @@
 //! openpolicy-mcp: one place to ask about OpenMetadata and the platform that carries the data.
 
 pub mod answer;
+pub mod app;
 pub mod catalog;
 pub mod net;
 pub mod tools;
