@@ -3,5 +3,6 @@
 pub mod answer;
 pub mod app;
 pub mod catalog;
+pub mod cli;
 pub mod net;
 pub mod tools;
