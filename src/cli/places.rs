@@ -1,9 +1,12 @@
-//! Where clients keep their configuration on each operating system.
+//! What differs between operating systems: where clients keep their files, and who may read them.
 //!
-//! The one place where Linux, macOS and Windows differ. Linux is tested; the paths of macOS and
-//! Windows are those that the clients document, and have not been verified by running them.
+//! Linux is tested. The paths of macOS and Windows are those that the clients document; nobody has
+//! run this there yet.
 
-use std::path::PathBuf;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// The user's home folder, if the environment names one.
 pub fn home() -> Option<PathBuf> {
@@ -21,6 +24,18 @@ pub fn claude_desktop() -> Option<PathBuf> {
     }
     let configuration = folder("XDG_CONFIG_HOME").or_else(|| Some(home()?.join(".config")))?;
     Some(configuration.join("Claude"))
+}
+
+/// Takes the file away from everyone but its owner. On Windows the folders of a user are that
+/// already, and nothing is changed.
+pub fn for_owner_alone(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    }
+    let _ = path;
+    Ok(())
 }
 
 fn folder(variable: &str) -> Option<PathBuf> {

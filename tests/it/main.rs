@@ -12,3 +12,4 @@ mod lineage;
 mod protocol;
 mod quality;
 mod search;
+mod source;

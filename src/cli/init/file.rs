@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::super::places;
+
 /// The text of the file; empty where there is none yet.
 pub fn read(path: &Path) -> io::Result<String> {
     match fs::read_to_string(path) {
@@ -17,8 +19,13 @@ pub fn read(path: &Path) -> io::Result<String> {
 
 /// Replaces the file, which held `before`, and answers where that is kept now (None for a new
 /// file). A link stays a link: what it points to is replaced. A file that changed since it was
-/// read is left alone.
-pub fn replace(path: &Path, before: &str, text: &str) -> io::Result<Option<PathBuf>> {
+/// read is left alone. A private one (it holds a secret) is for its owner alone afterwards.
+pub fn replace(
+    path: &Path,
+    before: &str,
+    text: &str,
+    is_private: bool,
+) -> io::Result<Option<PathBuf>> {
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
@@ -29,6 +36,9 @@ pub fn replace(path: &Path, before: &str, text: &str) -> io::Result<Option<PathB
     let written = (|| {
         if !is_new {
             fs::set_permissions(&fresh, fs::metadata(path)?.permissions())?;
+        }
+        if is_private {
+            places::for_owner_alone(&fresh)?;
         }
         file.write_all(text.as_bytes())?;
         file.sync_all()?;

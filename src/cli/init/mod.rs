@@ -97,6 +97,7 @@ pub fn run(arguments: InitArguments) -> Result<(), Failure> {
     let path = written.or(usual).ok_or_else(|| {
         Failure::Usage("the home folder is not known: name the file, --write PATH".into())
     })?;
+    let is_private = matches!(wish.credential, Credential::Clear(_));
     let left_alone = |reason: &dyn std::fmt::Display| {
         Failure::Error(format!(
             "{} was not changed: {reason}.\nAdd this by hand:\n{alone}",
@@ -115,7 +116,8 @@ pub fn run(arguments: InitArguments) -> Result<(), Failure> {
     match merged {
         Merged::Unchanged => println!("{} has it already.", path.display()),
         Merged::Changed(text) => {
-            let kept = file::replace(&path, &before, &text).map_err(|error| left_alone(&error))?;
+            let kept = file::replace(&path, &before, &text, is_private)
+                .map_err(|error| left_alone(&error))?;
             println!("Wrote `{}` into {}.", arguments.name, path.display());
             if let Some(kept) = kept {
                 println!("The file as it was: {}", kept.display());
