@@ -4,4 +4,5 @@ pub mod answer;
 pub mod app;
 pub mod catalog;
 pub mod net;
+pub mod settings;
 pub mod tools;
