@@ -4,8 +4,10 @@
 //! once, whichever side it came from. Everything that leaves this room is free of credentials.
 
 pub mod address;
+pub mod catalogs;
 pub mod changes;
 pub mod client;
+pub mod credentials;
 pub mod entities;
 pub mod error;
 pub mod fqn;
@@ -15,7 +17,9 @@ pub mod lineage;
 pub mod model;
 pub mod quality;
 pub mod redact;
+pub mod responses;
 pub mod search;
+pub mod server;
 pub mod snapshot;
 pub mod version;
 pub mod wire;
@@ -23,9 +27,9 @@ pub mod writes;
 
 use std::sync::Arc;
 
-use secrecy::SecretString;
-
+pub use catalogs::{Catalogs, Settings};
 pub use client::Client;
+pub use credentials::Credential;
 pub use error::CatalogError;
 pub use model::{EntitySummary, EntityType, Reference};
 pub use snapshot::Snapshot;
@@ -53,35 +57,6 @@ impl Catalog {
         match self {
             Self::Live(_) => None,
             Self::Snapshot(snapshot) => Some(snapshot.as_of().to_string()),
-        }
-    }
-}
-
-/// Every catalog that this server has, and the rule who sees which.
-#[derive(Default)]
-pub struct Catalogs {
-    snapshot: Option<Arc<Snapshot>>,
-}
-
-impl Catalogs {
-    /// A server that answers everyone from one snapshot.
-    pub fn of_snapshot(snapshot: Snapshot) -> Self {
-        Self {
-            snapshot: Some(Arc::new(snapshot)),
-        }
-    }
-
-    /// The catalog as the caller with this token sees it; the server's own credential without one.
-    pub fn of(&self, token: Option<&SecretString>) -> Result<Catalog, CatalogError> {
-        let _ = token;
-        match &self.snapshot {
-            Some(snapshot) => Ok(Catalog::Snapshot(Arc::clone(snapshot))),
-            None => Err(CatalogError::Unavailable {
-                message:
-                    "no catalog is configured: set OPENMETADATA_URL and OPENMETADATA_TOKEN, or \
-                          run `openpolicy-mcp demo`"
-                        .into(),
-            }),
         }
     }
 }

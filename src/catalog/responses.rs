@@ -1,0 +1,223 @@
+//! What an answer of OpenMetadata means: its JSON, or the error that its status and text tell.
+//!
+//! Never waits, never sends. Servers before 1.3 or so answer 500 with `responseMessage` where
+//! newer ones answer 404, 405 or 415 with `code` and `message`: the text is what tells them apart.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::net::Reply;
+
+use super::{error::CatalogError, redact};
+
+/// The longest piece of a server's error text that is passed on, in characters. A failed patch
+/// quotes the whole entity.
+const LONGEST_MESSAGE: usize = 300;
+
+/// A request, for messages: `GET /api/v1/tables/name/a.b`.
+pub fn asked(method: &str, path: &str) -> String {
+    format!("{method} /api/v1/{}", short(path, 160))
+}
+
+/// The JSON of an answer, free of credentials; `Null` for an empty one. Anything but JSON is an
+/// error whatever the status says.
+pub fn read(reply: &Reply, asked: &str) -> Result<Value, CatalogError> {
+    if !(200..300).contains(&reply.status) {
+        return Err(error(reply, asked));
+    }
+    let body = reply.body.trim_ascii();
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    if is_html(reply) {
+        return Err(CatalogError::BadUpstream {
+            message: format!(
+                "{asked} was answered with a web page: a login page or a proxy stands between, or \
+                 the address is not OpenMetadata's"
+            ),
+        });
+    }
+    match serde_json::from_slice(body) {
+        Ok(value) => Ok(redact::value(value)),
+        // `/system/health` says OK, control calls answer in words.
+        Err(_) if !matches!(body[0], b'{' | b'[' | b'"') && !is_json(reply) => {
+            Ok(Value::String(redact::text(&String::from_utf8_lossy(body))))
+        }
+        Err(error) => Err(CatalogError::BadUpstream {
+            message: format!(
+                "{asked} was answered with broken JSON ({}, {} bytes)",
+                if error.is_eof() {
+                    "cut short"
+                } else {
+                    "not JSON"
+                },
+                body.len()
+            ),
+        }),
+    }
+}
+
+/// The error that an answer tells.
+fn error(reply: &Reply, asked: &str) -> CatalogError {
+    let said = message(reply);
+    let with_text = |text: &str| match &said {
+        Some(said) => format!("OpenMetadata {text} {asked}: {said}"),
+        None => format!("OpenMetadata {text} {asked} (HTTP {})", reply.status),
+    };
+    let inner = said.as_deref().unwrap_or_default();
+    match reply.status {
+        300..400 => CatalogError::BadUpstream {
+            message: format!(
+                "{asked} was redirected{}: set the address to where OpenMetadata itself answers",
+                reply
+                    .header("location")
+                    .map(|to| format!(" to {}", short(to.split('?').next().unwrap_or(to), 120)))
+                    .unwrap_or_default()
+            ),
+        },
+        401 => CatalogError::Unauthorized {
+            message: with_text("does not accept the credential for"),
+            advice: String::new(),
+        },
+        403 => CatalogError::Forbidden {
+            message: with_text("refuses"),
+        },
+        404 if is_html(reply) => CatalogError::BadUpstream {
+            message: format!(
+                "{asked} was answered with a web page (HTTP 404): the address is not OpenMetadata's"
+            ),
+        },
+        404 if inner.contains("HTTP 404 Not Found") => no_such_route(asked),
+        404 => CatalogError::NotFound {
+            what: said.as_deref().map_or_else(|| asked.to_owned(), missing),
+            did_you_mean: Vec::new(),
+        },
+        408 | 504 => CatalogError::Timeout {
+            message: with_text("was too slow with"),
+        },
+        409 | 412 => CatalogError::Conflict {
+            message: with_text("did not take"),
+        },
+        414 => CatalogError::Invalid {
+            argument: None,
+            message: format!("the address of {asked} is too long for the server (HTTP 414)"),
+        },
+        429 => CatalogError::RateLimited {
+            retry_after: retry_after(reply),
+        },
+        407 => CatalogError::Unavailable {
+            message: "the proxy between wants a sign-in of its own (HTTP 407)".into(),
+        },
+        405 => no_such_route(asked),
+        400..500 => CatalogError::Invalid {
+            argument: None,
+            message: with_text("did not take"),
+        },
+        502 | 503 => CatalogError::Unavailable {
+            message: with_text("is not there to answer"),
+        },
+        500 => server_error(inner, asked, with_text("failed on")),
+        _ => CatalogError::BadUpstream {
+            message: with_text("failed on"),
+        },
+    }
+}
+
+/// Status 500 is what OpenMetadata answers to much that is not its fault.
+fn server_error(inner: &str, asked: &str, message: String) -> CatalogError {
+    let holds = |pieces: &[&str]| pieces.iter().any(|piece| inner.contains(piece));
+    if holds(&["HTTP 404 Not Found", "HTTP 405 Method Not Allowed"]) {
+        no_such_route(asked)
+    } else if holds(&["Issue in Search Entity By Key"]) {
+        CatalogError::NotFound {
+            what: inner
+                .split("Value Fqn:")
+                .nth(1)
+                .and_then(|rest| rest.split(" , Number").next())
+                .map_or_else(|| asked.to_owned(), |fqn| fqn.trim().to_owned()),
+            did_you_mean: Vec::new(),
+        }
+    } else if holds(&["Connection refused", "Connection is closed", "Connect to "]) {
+        CatalogError::Unavailable {
+            message: format!("the search engine behind OpenMetadata is down ({message})"),
+        }
+    } else if holds(&["index_not_found_exception", "Failed to find index"]) {
+        CatalogError::Unsupported {
+            message: format!("this OpenMetadata has no such search index ({message})"),
+        }
+    } else if holds(&["Operation.TEST fails"]) {
+        CatalogError::Conflict {
+            message: "the entity has been changed in the meantime".into(),
+        }
+    } else if holds(&[
+        "Search failed due to",
+        "search_phase_execution_exception",
+        "parsing_exception",
+        "HTTP 4",
+    ]) {
+        CatalogError::Invalid {
+            argument: None,
+            message,
+        }
+    } else {
+        CatalogError::BadUpstream { message }
+    }
+}
+
+fn no_such_route(asked: &str) -> CatalogError {
+    CatalogError::Unsupported {
+        message: format!("this OpenMetadata has no {asked} (or an id or number in it is not one)"),
+    }
+}
+
+/// `table instance for a.b not found` without its last words, which the error says itself.
+fn missing(said: &str) -> String {
+    said.strip_suffix(" not found").unwrap_or(said).to_owned()
+}
+
+/// The server's own words, cleaned and cut.
+fn message(reply: &Reply) -> Option<String> {
+    if is_html(reply) {
+        return None;
+    }
+    let text = match serde_json::from_slice::<Value>(&reply.body) {
+        Ok(body) => ["message", "responseMessage", "error", "reason"]
+            .iter()
+            .find_map(|name| body.get(name)?.as_str().map(str::to_owned))?,
+        Err(_) => String::from_utf8_lossy(&reply.body).into_owned(),
+    };
+    let text = text
+        .strip_prefix("An exception with message [")
+        .and_then(|rest| rest.strip_suffix("] was thrown while processing request."))
+        .unwrap_or(&text);
+    let text = short(&redact::text(text), LONGEST_MESSAGE);
+    (!text.is_empty()).then_some(text)
+}
+
+/// Seconds or a date; dates are not read, as clocks differ.
+pub fn retry_after(reply: &Reply) -> Option<Duration> {
+    let seconds = reply.header("retry-after")?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+fn is_html(reply: &Reply) -> bool {
+    let body = reply.body.trim_ascii_start();
+    body.first() == Some(&b'<')
+        || (reply
+            .header("content-type")
+            .is_some_and(|kind| kind.contains("text/html"))
+            && !matches!(body.first(), Some(b'{' | b'[')))
+}
+
+fn is_json(reply: &Reply) -> bool {
+    reply
+        .header("content-type")
+        .is_some_and(|kind| kind.contains("json"))
+}
+
+/// One line, cut.
+fn short(text: &str, longest: usize) -> String {
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    crate::answer::clean::text(&line, longest)
+}
