@@ -1,8 +1,6 @@
 //! The composition root: settings become catalogs, a service, transports, and a clean end.
 
-pub mod settings;
-
-pub use settings::Settings;
+pub use crate::settings::{self, Settings};
 
 /// Why the server did not start, or ended badly. `main` makes the exit code of it.
 #[derive(Debug, thiserror::Error)]
