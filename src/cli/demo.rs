@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use clap::Args;
 
 use super::{Failure, block_on, serve::ServerArguments};
-use crate::app::{self, settings::CatalogSettings};
+use crate::{app, settings::CatalogSettings};
 
 /// Serves MCP on the built-in demo catalog, with every catalog tool listed.
 #[derive(Debug, Args)]

@@ -2,10 +2,10 @@
 
 mod demo;
 mod doctor;
+mod environment;
 mod init;
 mod places;
 mod serve;
-mod settings;
 mod tools;
 
 use std::process::ExitCode;
@@ -127,5 +127,5 @@ struct CatalogChoice {
     #[arg(long)]
     demo: bool,
     #[command(flatten)]
-    openmetadata: settings::OpenMetadataArguments,
+    openmetadata: environment::OpenMetadataArguments,
 }

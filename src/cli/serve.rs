@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use super::{Failure, block_on, settings};
-use crate::app::{
-    self, Settings,
+use super::{Failure, block_on, environment};
+use crate::{
+    app,
     settings::{
-        Answers, CatalogSettings, HttpSettings, LogFormat, LogLevel, LogSettings, ToolSwitches,
-        Transport,
+        Answers, CatalogSettings, HttpSettings, LogFormat, LogLevel, LogSettings, Settings,
+        ToolSwitches, Transport,
     },
 };
 
@@ -17,7 +17,7 @@ use crate::app::{
 #[derive(Debug, Args)]
 pub(super) struct ServeArguments {
     #[command(flatten)]
-    openmetadata: settings::OpenMetadataArguments,
+    openmetadata: environment::OpenMetadataArguments,
     #[command(flatten)]
     pub(super) server: ServerArguments,
 }
@@ -79,7 +79,7 @@ impl ServerArguments {
             None => Transport::Stdio,
             Some(address) => Transport::Http(HttpSettings {
                 address,
-                token: settings::secret_or_file("OPENPOLICY_HTTP_TOKEN")?,
+                token: environment::secret_or_file("OPENPOLICY_HTTP_TOKEN")?,
                 allowed_hosts: self.allow_host,
                 allowed_origins: self.allow_origin,
                 sessions: self.http_sessions,

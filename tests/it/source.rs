@@ -8,6 +8,7 @@ use std::{
 /// The rooms from left to right; those of one row do not use each other. A room may use any room
 /// left of it.
 const ROWS: &[&[&str]] = &[
+    &["settings"],
     &["answer", "net"],
     &["catalog"],
     &["tools"],

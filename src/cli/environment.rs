@@ -8,7 +8,7 @@ use clap::Args;
 use secrecy::SecretString;
 
 use super::{CatalogChoice, Failure};
-use crate::app::settings::{CatalogSettings, Credential, Identity, OpenMetadataSettings};
+use crate::settings::{CatalogSettings, Credential, Identity, OpenMetadataSettings};
 
 /// How to reach OpenMetadata. Its credential comes from the environment: OPENMETADATA_TOKEN, or
 /// OPENMETADATA_TOKEN_FILE, or OPENMETADATA_EMAIL with OPENMETADATA_PASSWORD (or _PASSWORD_FILE).
