@@ -14,3 +14,4 @@ mod lineage;
 mod protocol;
 mod quality;
 mod search;
+mod source;
