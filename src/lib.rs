@@ -1,6 +1,9 @@
 //! openpolicy-mcp: one place to ask about OpenMetadata and the platform that carries the data.
 
 pub mod answer;
+pub mod app;
 pub mod catalog;
+pub mod cli;
 pub mod net;
+pub mod settings;
 pub mod tools;

@@ -1,0 +1,185 @@
+//! What a server is started with: every setting as a value, already parsed.
+//!
+//! Whoever reads flags, environment and files fills this in; nothing here reads any of them. It
+//! stands left of every room that is configured by it.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+
+use secrecy::SecretString;
+
+/// Everything that `app::serve` needs.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    pub catalog: CatalogSettings,
+    pub transport: Transport,
+    pub tools: ToolSwitches,
+    pub answers: Answers,
+    pub logs: LogSettings,
+}
+
+/// Which catalog answers.
+#[derive(Debug, Clone, Default)]
+pub enum CatalogSettings {
+    /// None configured: tools are listed, and each call says what to set.
+    #[default]
+    None,
+    /// A running OpenMetadata.
+    OpenMetadata(OpenMetadataSettings),
+    /// The snapshot that is built into the binary.
+    Demo,
+}
+
+/// How to reach OpenMetadata.
+#[derive(Debug, Clone)]
+pub struct OpenMetadataSettings {
+    /// As people paste it: with or without `/api`, a trailing slash, a page of the user interface.
+    pub url: String,
+    pub credential: Credential,
+    /// PEM certificates to trust beside the built-in roots.
+    pub ca_file: Option<PathBuf>,
+    pub identity: Identity,
+}
+
+/// With what this server signs in to OpenMetadata.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// No credential of its own: callers bring theirs.
+    None,
+    Token(SecretString),
+    /// Read again when the file changes.
+    TokenFile(PathBuf),
+    Password {
+        email: String,
+        password: SecretString,
+    },
+}
+
+/// As whom a call asks OpenMetadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Identity {
+    /// As the token that came with the call, else as this server.
+    #[default]
+    Server,
+    /// Only as the token that came with the call; a call without one is `unauthorized`.
+    Caller,
+}
+
+/// Where clients connect.
+#[derive(Debug, Clone, Default)]
+pub enum Transport {
+    #[default]
+    Stdio,
+    Http(HttpSettings),
+}
+
+/// The HTTP server.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    pub address: SocketAddr,
+    /// Bearer token that every request must carry (`/healthz` apart).
+    pub token: Option<SecretString>,
+    /// Names, or `name:port`, that may stand in `Host`, beside the loopback names.
+    pub allowed_hosts: Vec<String>,
+    /// Origins (`https://host[:port]`) that may stand in `Origin`, beside loopback ones.
+    pub allowed_origins: Vec<String>,
+    /// Sessions for clients before protocol 2026-07-28; off by default.
+    pub sessions: bool,
+}
+
+impl HttpSettings {
+    /// No token, loopback names only, no sessions.
+    pub fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            token: None,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            sessions: false,
+        }
+    }
+}
+
+/// Which tools are listed and may be called. Names are checked at the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ToolSwitches {
+    /// Toolsets by name, or `all`. Empty: the ones that read.
+    pub toolsets: Vec<String>,
+    /// Tools by name, beside those of the toolsets. Given without toolsets: these alone.
+    pub tools: Vec<String>,
+    /// Tools to leave away, whatever lists them.
+    pub exclude_tools: Vec<String>,
+    /// Only tools that read; wins over everything.
+    pub read_only: bool,
+}
+
+/// In which forms a result is handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Answers {
+    /// `structuredContent` and text, with output schemas.
+    #[default]
+    Both,
+    /// Text alone, no output schemas.
+    Text,
+}
+
+/// Logs, which go to stderr.
+#[derive(Debug, Clone, Default)]
+pub struct LogSettings {
+    pub format: LogFormat,
+    /// A level (`info`) or a filter (`openpolicy_mcp=debug,rmcp=warn`).
+    pub level: LogLevel,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLevel(pub String);
+
+impl Default for LogLevel {
+    fn default() -> Self {
+        Self("info".into())
+    }
+}
+
+/// A word that a switch does not know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{written}` is not one of: {expected}")]
+pub struct UnknownWord {
+    pub written: String,
+    pub expected: &'static str,
+}
+
+macro_rules! words {
+    ($type:ty, $expected:literal, $($word:literal => $value:expr),+) => {
+        impl FromStr for $type {
+            type Err = UnknownWord;
+
+            fn from_str(written: &str) -> Result<Self, UnknownWord> {
+                match written.trim().to_ascii_lowercase().as_str() {
+                    $($word => Ok($value),)+
+                    _ => Err(UnknownWord { written: written.to_owned(), expected: $expected }),
+                }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                $(if *self == $value {
+                    return formatter.write_str($word);
+                })+
+                Ok(())
+            }
+        }
+    };
+}
+
+words!(Identity, "server, caller", "server" => Self::Server, "caller" => Self::Caller);
+words!(Answers, "both, text", "both" => Self::Both, "text" => Self::Text);
+words!(LogFormat, "text, json", "text" => Self::Text, "json" => Self::Json);
