@@ -98,14 +98,6 @@ impl Address {
         }
         Some(url)
     }
-
-    /// The page of an entity: what a person opens.
-    pub fn page(&self, entity_type: &EntityType, fqn: &str) -> Option<Url> {
-        let fqn = super::fqn::path_segment(fqn);
-        self.root
-            .join(&format!("{}/{fqn}", entity_type.as_str()))
-            .ok()
-    }
 }
 
 fn path_segments(url: &Url) -> impl Iterator<Item = &str> {
@@ -120,7 +112,8 @@ fn is_dots(segment: &str) -> bool {
     decoded == "." || decoded == ".."
 }
 
-/// First segments of the pages of OpenMetadata's own web site that name no entity.
+/// First segments of the pages of OpenMetadata's own web site, those apart that are named as the
+/// type of entity that they show.
 const PAGES: &[&str] = &[
     "my-data",
     "explore",
@@ -132,9 +125,12 @@ const PAGES: &[&str] = &[
     "settings",
     "data-quality",
     "data-insights",
-    "domain",
-    "glossary",
     "tags",
+    "users",
+    "teams",
+    "service",
+    "test-case",
+    "test-suites",
     "observability",
     "incident-manager",
     "governance",
@@ -149,63 +145,12 @@ const PAGES: &[&str] = &[
 /// How many of these segments are the path that OpenMetadata is mounted under.
 fn mount_length(segments: &[&str]) -> usize {
     let api = segments.iter().position(|segment| *segment == "api");
-    let page = segments
-        .iter()
-        .position(|segment| PAGES.contains(segment) || type_of_page(segment).is_some());
+    let page = segments.iter().position(|segment| {
+        PAGES.contains(segment) || EntityType::known().any(|name| name == *segment)
+    });
     match (api, page) {
         (Some(api), Some(page)) => api.min(page),
         (one, other) => one.or(other).unwrap_or(segments.len()),
-    }
-}
-
-/// The type that a page of this first segment shows.
-fn type_of_page(segment: &str) -> Option<EntityType> {
-    // Pages that are not named as their type is (the web site of 1.12).
-    let name = match segment {
-        "testSuite" | "test-suites" => "testSuite",
-        "test-case" => "testCase",
-        "apiCollection" => "apiCollection",
-        "apiEndpoint" => "apiEndpoint",
-        "users" => "user",
-        "tags" => "classification",
-        other => EntityType::known().find(|name| *name == other)?,
-    };
-    Some(EntityType::new(name))
-}
-
-/// The entity that the address of a page shows: `http://host/table/service.db.schema.name` with
-/// whatever stands behind (tabs, queries). None for any other address.
-///
-/// Services stand under `service/databaseServices/…`, terms under `glossary/…`.
-pub fn reference_of_page(address: &str) -> Option<(EntityType, String)> {
-    let url = Url::parse(address.trim()).ok()?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return None;
-    }
-    let segments: Vec<&str> = path_segments(&url).collect();
-    let start = segments.iter().position(|segment| {
-        matches!(*segment, "service" | "glossary") || type_of_page(segment).is_some()
-    })?;
-    let decoded = |position: usize| {
-        let segment = segments.get(start + position)?;
-        let text = percent_decode_str(segment).decode_utf8().ok()?;
-        (!text.is_empty()).then(|| text.into_owned())
-    };
-    match segments[start] {
-        "service" => {
-            let collection = format!("services/{}", decoded(1)?);
-            Some((EntityType::of_collection(&collection)?, decoded(2)?))
-        }
-        "glossary" => {
-            let fqn = decoded(1)?;
-            let kind = if super::fqn::parts(&fqn).len() > 1 {
-                "glossaryTerm"
-            } else {
-                "glossary"
-            };
-            Some((EntityType::new(kind), fqn))
-        }
-        segment => Some((type_of_page(segment)?, decoded(1)?)),
     }
 }
 
@@ -278,26 +223,5 @@ mod tests {
         ] {
             assert_eq!(address.api(path, &[]), None, "{path}");
         }
-    }
-
-    #[test]
-    fn knows_the_entity_of_a_page() {
-        let known = |page: &str| {
-            reference_of_page(page).map(|(entity_type, fqn)| format!("{entity_type}:{fqn}"))
-        };
-        assert_eq!(
-            known("http://om:8585/table/pg.db.core.%22votes.2025%22/schema?x=1").as_deref(),
-            Some("table:pg.db.core.\"votes.2025\"")
-        );
-        assert_eq!(
-            known("https://h/sub/service/databaseServices/pg").as_deref(),
-            Some("databaseService:pg")
-        );
-        assert_eq!(
-            known("https://h/glossary/Policy.Bill").as_deref(),
-            Some("glossaryTerm:Policy.Bill")
-        );
-        assert_eq!(known("https://h/explore"), None);
-        assert_eq!(known("pg.db.core.bills"), None);
     }
 }

@@ -6,12 +6,12 @@ use moka::sync::Cache;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use crate::net;
-
-use super::{
-    Catalog, CatalogError, Client, Snapshot, address::Address, credentials::Credential, jwt,
-    server::Server,
+use crate::{
+    net,
+    settings::{Credential, Identity, OpenMetadataSettings},
 };
+
+use super::{Catalog, CatalogError, Client, Snapshot, address::Address, jwt, server::Server};
 
 /// How a live OpenMetadata is reached.
 #[derive(Clone, Default)]
@@ -24,14 +24,18 @@ pub struct Settings {
     pub net: net::Settings,
 }
 
-/// Whose credential answers a caller who brings none (`--catalog-identity`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Identity {
-    /// The server's own.
-    #[default]
-    Server,
-    /// Nobody's: each caller has to bring a token.
-    Caller,
+impl From<&OpenMetadataSettings> for Settings {
+    fn from(settings: &OpenMetadataSettings) -> Self {
+        Self {
+            url: settings.url.clone(),
+            credential: settings.credential.clone(),
+            identity: settings.identity,
+            net: net::Settings {
+                ca_file: settings.ca_file.clone(),
+                ..net::Settings::default()
+            },
+        }
+    }
 }
 
 /// Callers with a token of their own that are remembered, the least used forgotten first.

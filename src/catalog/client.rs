@@ -6,11 +6,11 @@ use http::{HeaderMap, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use crate::net;
+use crate::{net, settings::Credential};
 
 use super::{
     client_cache::{Held, Reader},
-    credentials::{Credential, Credentials},
+    credentials::Credentials,
     error::CatalogError,
     jwt, responses,
     server::Server,
@@ -219,11 +219,11 @@ fn refused(kind: &Credential, token: Option<&str>, now: jiff::Timestamp) -> (Str
         .is_some_and(|claims| claims.has_expired(now));
     let advice = match (&looked, kind) {
         (jwt::Token::Other(_), _) => jwt::WHERE_FROM.into(),
-        (_, Credential::Login { .. }) => {
+        (_, Credential::Password { .. }) => {
             "the login itself worked: check that the user is not disabled and that the clocks agree"
                 .into()
         }
-        (_, Credential::File(path)) if has_expired => format!(
+        (_, Credential::TokenFile(path)) if has_expired => format!(
             "put a new token into {}: it is read again at once",
             path.display()
         ),

@@ -4,7 +4,7 @@
 //! wrong ones (recorded: system/login-wrong-1 to -6).
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant, SystemTime},
 };
@@ -12,29 +12,9 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
+use crate::settings::Credential;
+
 use super::{error::CatalogError, jwt, login, server::Server};
-
-/// What proves to OpenMetadata who asks.
-#[derive(Clone, Default)]
-pub enum Credential {
-    /// None: only the version and the login answer.
-    #[default]
-    None,
-    Token(SecretString),
-    /// A file with the token in it; read again when it changes.
-    File(PathBuf),
-    Login {
-        email: String,
-        password: SecretString,
-    },
-}
-
-impl Credential {
-    /// A token as people paste it: with `Bearer` in front, in quotes, with a line break behind.
-    pub fn token(pasted: &str) -> Self {
-        Self::Token(jwt::pasted(pasted).into())
-    }
-}
 
 /// A login is renewed this long before its end.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
@@ -68,9 +48,15 @@ struct State {
 }
 
 impl Credentials {
+    /// A token is taken as people paste it: with `Bearer` in front, in quotes.
     pub fn new(credential: Credential) -> Self {
         Self {
-            credential,
+            credential: match credential {
+                Credential::Token(token) => {
+                    Credential::Token(jwt::pasted(token.expose_secret()).into())
+                }
+                other => other,
+            },
             state: Mutex::default(),
             identity: AtomicU64::new(0),
         }
@@ -90,11 +76,11 @@ impl Credentials {
         match &self.credential {
             Credential::None => Ok(None),
             Credential::Token(token) => Ok(Some(token.clone())),
-            Credential::File(path) => {
+            Credential::TokenFile(path) => {
                 let mut state = self.state.lock().await;
                 self.read_file(&mut state, path, false).await.map(Some)
             }
-            Credential::Login { email, password } => {
+            Credential::Password { email, password } => {
                 let mut state = self.state.lock().await;
                 let is_fresh = state.expires.is_none_or(|end| {
                     jiff::Timestamp::now().duration_until(end).as_secs()
@@ -129,12 +115,12 @@ impl Credentials {
         }
         match &self.credential {
             Credential::None | Credential::Token(_) => Ok(None),
-            Credential::File(path) => {
+            Credential::TokenFile(path) => {
                 let token = self.read_file(&mut state, path, true).await?;
                 let is_other = token.expose_secret() != refused.expose_secret();
                 Ok(is_other.then_some(token))
             }
-            Credential::Login { email, password } => {
+            Credential::Password { email, password } => {
                 let is_too_soon = state
                     .renewed_after_refusal
                     .is_some_and(|at| at.elapsed() < RENEW_AGAIN_AFTER);

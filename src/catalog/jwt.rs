@@ -26,8 +26,10 @@ pub struct Claims {
 /// A token as people paste it: with `Bearer` in front, in quotes, with a line break behind.
 pub fn pasted(text: &str) -> &str {
     let text = text.trim();
-    let text = match text.get(..7) {
-        Some(scheme) if scheme.eq_ignore_ascii_case("bearer ") => &text[7..],
+    let text = match text.split_once(char::is_whitespace) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token,
+        // What is left where a variable behind it was empty.
+        None if text.eq_ignore_ascii_case("bearer") => "",
         _ => text,
     };
     text.trim().trim_matches(['"', '\'']).trim()
@@ -171,6 +173,6 @@ mod tests {
     fn takes_what_people_paste() {
         assert_eq!(pasted("Bearer abc\n"), "abc");
         assert_eq!(pasted(" \"abc\" "), "abc");
-        assert_eq!(pasted("bearer"), "bearer");
+        assert_eq!(pasted("Bearer "), "");
     }
 }

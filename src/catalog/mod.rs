@@ -34,12 +34,13 @@ pub mod writes;
 
 use std::sync::Arc;
 
-pub use catalogs::{Catalogs, Identity, Settings};
+pub use catalogs::{Catalogs, Settings};
 pub use client::Client;
-pub use credentials::Credential;
 pub use error::CatalogError;
 pub use model::{EntitySummary, EntityType, Reference};
 pub use snapshot::Snapshot;
+
+pub use crate::settings::{Credential, Identity};
 
 /// One catalog as one caller sees it. Cheap to clone.
 #[derive(Clone)]

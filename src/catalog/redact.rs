@@ -167,7 +167,7 @@ fn jwts(text: String) -> String {
     cleaned
 }
 
-/// Length of the token that this text begins with: parts of base64url between dots, the first two
+/// Length of the token that this text begins with: parts of base64url between dots, the first
 /// not short. A token whose end was cut off counts too.
 fn jwt_length(text: &str) -> Option<usize> {
     let is_part =
@@ -175,7 +175,7 @@ fn jwt_length(text: &str) -> Option<usize> {
     let length = text.bytes().take_while(|byte| is_part(byte)).count();
     let mut parts = text[..length].split('.');
     let (header, claims) = (parts.next()?, parts.next()?);
-    (header.len() >= 8 && claims.len() >= 8).then_some(length)
+    (header.len() >= 8 && claims.len() >= 2).then_some(length)
 }
 
 fn address_passwords(text: String) -> String {

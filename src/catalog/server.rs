@@ -83,7 +83,7 @@ impl Server {
     pub async fn read(&self, request: net::Request) -> Result<Reply, NetError> {
         let end = Instant::now() + LONGEST_READ;
         let mut waits = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(150))
+            .with_min_delay(self.http.settings().first_pause)
             .with_max_delay(Duration::from_secs(2))
             .with_max_times(3)
             .with_jitter()
