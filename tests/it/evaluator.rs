@@ -50,12 +50,14 @@ const UNANSWERED: [&str; 28] = [
     "1.2.0 search/bills-many-indexes-old",
     // A parameter that no client here sends.
     "1.2.0 search/fetch-source-false-old",
+    // Words on an alias, as above, by a field or not.
     "1.2.0 search/field-syntax",
     // Fields of documents that are known by their names alone.
     "1.2.0 search/filter-deleted-false-old",
     "1.2.0 search/filter-entity-type-old",
     "1.2.0 search/filter-service-old",
     "1.2.0 search/filter-service-type-case-old",
+    // Requests that are wrong in themselves, wildcards, other filters, more words on lists.
     "1.2.0 search/from-negative-old",
     "1.2.0 search/index-system-old",
     "1.2.0 search/index-wildcard-old",
@@ -68,6 +70,7 @@ const UNANSWERED: [&str; 28] = [
     "1.2.0 search/sort-unknown-field-old",
     "1.2.0 search/table-index",
     "1.2.0 search/users",
+    // The time of documents that are known by their names alone.
     "1.2.0 sync/changed-since-old",
     // Sorting a list by a field that some of its indexes lack.
     "1.2.0 sync/sort-id-all-old",

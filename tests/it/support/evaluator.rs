@@ -137,6 +137,15 @@ pub fn search(version: Version, seen: &Seen) -> Option<Answer> {
     let fails_in = sort
         .failing_index(version)
         .filter(|index| indexes.contains(*index));
+    // What a document lacks cannot be told where only its names are known. (What it has can: the
+    // recorded filters by owner, tier, tag, domain and name agree over all indexes.)
+    let is_judged = |document: &Document| document.is_whole || !indexes.contains(&document.index);
+    let negates = filter
+        .as_ref()
+        .is_some_and(|filter| filter.to_string().contains("must_not"));
+    if negates && !documents.all.iter().all(is_judged) {
+        return None;
+    }
     let mut hits: Vec<Hit> = documents
         .all
         .iter()
