@@ -410,7 +410,7 @@ fn drop_fields(value: &mut Value, excess: usize) -> Option<Cut> {
             )
         })
         .collect();
-    costs.sort_by(|one, other| other.0.cmp(&one.0));
+    costs.sort_by_key(|(cost, _)| std::cmp::Reverse(*cost));
     let mut saved = 0;
     for (cost, name) in costs {
         if saved >= excess {
