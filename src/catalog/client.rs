@@ -125,6 +125,11 @@ impl Client {
         self.server.version().await
     }
 
+    /// Where the server is, for addresses of its pages.
+    pub fn address(&self) -> &super::address::Address {
+        self.server.address()
+    }
+
     async fn headers(&self) -> Result<HeaderMap, CatalogError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
