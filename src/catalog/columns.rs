@@ -91,7 +91,9 @@ fn collect(items: &[Value], outer: &str, place: &str, columns: &mut Vec<Column>)
 }
 
 fn data_type(item: &Value) -> String {
-    let bare = wire::text(item, "dataType").unwrap_or_default().to_lowercase();
+    let bare = wire::text(item, "dataType")
+        .unwrap_or_default()
+        .to_lowercase();
     let has_children = item
         .get("children")
         .and_then(Value::as_array)
@@ -169,7 +171,10 @@ mod tests {
         });
         let columns = columns_of(&document);
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-        assert_eq!(names, ["id", "meta", "meta.chamber", "meta.chamber.name", "bill_id"]);
+        assert_eq!(
+            names,
+            ["id", "meta", "meta.chamber", "meta.chamber.name", "bill_id"]
+        );
         assert_eq!(columns[3].pointer, "/columns/1/children/0/children/0");
         assert_eq!(columns[3].tags, ["PII.None"]);
         assert_eq!(columns[1].data_type, "struct");

@@ -89,7 +89,10 @@ pub fn facts_of(entity_type: &EntityType, document: &Value) -> Map<String, Value
 fn short_facts(entity_type: &str) -> &'static [(&'static str, &'static str)] {
     match entity_type {
         "table" => &[("table_type", "/tableType"), ("file_format", "/fileFormat")],
-        "dashboard" => &[("dashboard_type", "/dashboardType"), ("source_url", "/sourceUrl")],
+        "dashboard" => &[
+            ("dashboard_type", "/dashboardType"),
+            ("source_url", "/sourceUrl"),
+        ],
         "chart" => &[("chart_type", "/chartType"), ("source_url", "/sourceUrl")],
         "dashboardDataModel" => &[("model_type", "/dataModelType")],
         "pipeline" => &[
@@ -261,7 +264,10 @@ pub fn members_of(entity_type: &EntityType, document: &Value) -> Vec<Members> {
 
 fn member(list: &str, item: &Value, document: &Value) -> Option<Member> {
     // Related glossary terms may stand inside a relation.
-    let item = item.get("term").filter(|term| term.is_object()).unwrap_or(item);
+    let item = item
+        .get("term")
+        .filter(|term| term.is_object())
+        .unwrap_or(item);
     let name = text(item, "fullyQualifiedName").or_else(|| text(item, "name"))?;
     let has_many_types = matches!(list, "owns" | "assets" | "used_in");
     let state = (list == "tasks")
@@ -332,7 +338,9 @@ pub fn joins_of(document: &Value) -> Vec<(String, String, u64)> {
 
 /// Uses by day, week and month, and the share of entities that are used less in a month (percent).
 pub fn usage_of(document: &Value) -> Option<Value> {
-    let usage = document.get("usageSummary").filter(|usage| usage.is_object())?;
+    let usage = document
+        .get("usageSummary")
+        .filter(|usage| usage.is_object())?;
     let count = |period: &str| usage.pointer(&format!("/{period}/count")).cloned();
     let mut fields = Map::new();
     for (name, period) in [

@@ -46,7 +46,8 @@ impl Catalog {
         let (tests, total) = match self {
             Self::Live(client) => {
                 // Old servers tell a state only with the last result (1.2.0; 1.12.6 needs none).
-                let fields = (client.version().await? < Version::new(1, 5, 0)).then_some("testCaseResult");
+                let fields =
+                    (client.version().await? < Version::new(1, 5, 0)).then_some("testCaseResult");
                 let link = format!("<#E::{}::{name}>", entity.summary.entity_type);
                 let mut query = vec![
                     ("entityLink", link.as_str()),
@@ -93,7 +94,9 @@ impl Catalog {
             }
             Self::Snapshot(snapshot) => snapshot.document(Kind::Contract, &entity.summary.fqn)?,
         };
-        Ok(document.filter(Value::is_object).map(|document| contract_of(&document)))
+        Ok(document
+            .filter(Value::is_object)
+            .map(|document| contract_of(&document)))
     }
 
     async fn queries_part(&self, entity: &Entity) -> Result<Option<Value>, CatalogError> {
@@ -102,7 +105,10 @@ impl Catalog {
                 let query = [("entityId", entity.summary.id.as_str()), ("limit", "5")];
                 Some(client.get("queries", &query).await?)
             }
-            Self::Snapshot(snapshot) => kept(snapshot.document(Kind::Queries, &entity.summary.fqn)?, "queries")?,
+            Self::Snapshot(snapshot) => kept(
+                snapshot.document(Kind::Queries, &entity.summary.fqn)?,
+                "queries",
+            )?,
         };
         let Some(document) = document else {
             return Ok(None);
@@ -119,10 +125,16 @@ impl Catalog {
         let document = match self {
             Self::Live(client) => {
                 let collection = entity.summary.entity_type.collection().unwrap_or_default();
-                let path = format!("{collection}/{}/versions", fqn::path_segment(&entity.summary.id));
+                let path = format!(
+                    "{collection}/{}/versions",
+                    fqn::path_segment(&entity.summary.id)
+                );
                 Some(client.get(&path, &[]).await?)
             }
-            Self::Snapshot(snapshot) => kept(snapshot.document(Kind::Versions, &entity.summary.fqn)?, "versions")?,
+            Self::Snapshot(snapshot) => kept(
+                snapshot.document(Kind::Versions, &entity.summary.fqn)?,
+                "versions",
+            )?,
         };
         Ok(document.map(|document| versions_of(&records(&document, "versions"))))
     }
@@ -144,7 +156,10 @@ impl Catalog {
                     Err(error) => return Err(error),
                 }
             }
-            Self::Snapshot(snapshot) => kept(snapshot.document(Kind::Profile, &entity.summary.fqn)?, "profile")?,
+            Self::Snapshot(snapshot) => kept(
+                snapshot.document(Kind::Profile, &entity.summary.fqn)?,
+                "profile",
+            )?,
         };
         Ok(document.and_then(|document| profile_of(&document)))
     }
@@ -157,10 +172,16 @@ impl Catalog {
         let document = match self {
             Self::Live(client) => {
                 let collection = entity.summary.entity_type.collection().unwrap_or_default();
-                let path = format!("{collection}/{}/sampleData", fqn::path_segment(&entity.summary.id));
+                let path = format!(
+                    "{collection}/{}/sampleData",
+                    fqn::path_segment(&entity.summary.id)
+                );
                 Some(client.get(&path, &[]).await?)
             }
-            Self::Snapshot(snapshot) => kept(snapshot.document(Kind::SampleData, &entity.summary.fqn)?, "sample rows")?,
+            Self::Snapshot(snapshot) => kept(
+                snapshot.document(Kind::SampleData, &entity.summary.fqn)?,
+                "sample rows",
+            )?,
         };
         Ok(document.and_then(|document| sample_of(&document)))
     }
@@ -219,16 +240,28 @@ fn contract_of(document: &Value) -> Value {
         "status",
         text(document, "entityStatus").filter(|status| status != "Unprocessed"),
     );
-    if let Some(result) = document.get("latestResult").filter(|result| result.is_object()) {
+    if let Some(result) = document
+        .get("latestResult")
+        .filter(|result| result.is_object())
+    {
         put(&mut fields, "last_result", text(result, "status"));
         put(&mut fields, "at", time(result.get("timestamp")));
     }
     if let Some(refresh) = document.pointer("/sla/refreshFrequency") {
-        let interval = refresh.get("interval").map(Value::to_string).unwrap_or_default();
+        let interval = refresh
+            .get("interval")
+            .map(Value::to_string)
+            .unwrap_or_default();
         let unit = text(refresh, "unit").unwrap_or_default();
-        fields.insert("refresh_every".into(), format!("{interval} {unit}").trim().into());
+        fields.insert(
+            "refresh_every".into(),
+            format!("{interval} {unit}").trim().into(),
+        );
     }
-    for (name, field) in [("schema_columns", "schema"), ("rules", "qualityExpectations")] {
+    for (name, field) in [
+        ("schema_columns", "schema"),
+        ("rules", "qualityExpectations"),
+    ] {
         let count = document.get(field).and_then(Value::as_array).map(Vec::len);
         put(&mut fields, name, count.filter(|count| *count > 0));
     }
@@ -241,8 +274,16 @@ fn queries_of(queries: &[Value], total: u64) -> Value {
         .take(5)
         .filter_map(|query| {
             let mut fields = Map::new();
-            put(&mut fields, "sql", text(query, "query").map(|sql| short(&sql, 300)));
-            put(&mut fields, "by", query.pointer("/users/0/name").and_then(Value::as_str));
+            put(
+                &mut fields,
+                "sql",
+                text(query, "query").map(|sql| short(&sql, 300)),
+            );
+            put(
+                &mut fields,
+                "by",
+                query.pointer("/users/0/name").and_then(Value::as_str),
+            );
             put(&mut fields, "duration_ms", query.get("duration").cloned());
             (!fields.is_empty()).then(|| fields.into())
         })
@@ -262,12 +303,13 @@ fn versions_of(versions: &[Value]) -> Value {
         .take(MOST)
         .map(|version| {
             let changed = changed_fields(version);
-            Value::Array(vec![
+            let mut cells = vec![
                 version.get("version").cloned().unwrap_or_default(),
                 time(version.get("updatedAt")).into(),
                 text(version, "updatedBy").into(),
-                changed.into(),
-            ])
+            ];
+            cells.extend(changed.map(Value::from));
+            Value::Array(cells)
         })
         .collect();
     let mut fields = Map::new();
@@ -283,7 +325,11 @@ fn versions_of(versions: &[Value]) -> Value {
 
 fn changed_fields(version: &Value) -> Option<String> {
     let mut words = Vec::new();
-    for (list, sign) in [("fieldsAdded", "+"), ("fieldsUpdated", ""), ("fieldsDeleted", "-")] {
+    for (list, sign) in [
+        ("fieldsAdded", "+"),
+        ("fieldsUpdated", ""),
+        ("fieldsDeleted", "-"),
+    ] {
         let fields = version
             .pointer(&format!("/changeDescription/{list}"))
             .and_then(Value::as_array)
@@ -296,13 +342,20 @@ fn changed_fields(version: &Value) -> Option<String> {
 }
 
 fn profile_of(document: &Value) -> Option<Value> {
-    let profile = document.get("profile").filter(|profile| profile.is_object())?;
+    let profile = document
+        .get("profile")
+        .filter(|profile| profile.is_object())?;
     let mut fields = Map::new();
     put(&mut fields, "rows", profile.get("rowCount").and_then(whole));
     put(&mut fields, "at", time(profile.get("timestamp")));
     put(&mut fields, "sample", profile.get("profileSample").cloned());
     let mut rows = Vec::new();
-    for column in document.get("columns").and_then(Value::as_array).into_iter().flatten() {
+    for column in document
+        .get("columns")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         let Some(profile) = column.get("profile").filter(|profile| profile.is_object()) else {
             continue;
         };
@@ -353,7 +406,9 @@ fn whole(number: &Value) -> Option<Value> {
 /// The first rows, cells cut. They are data of the table: only on request.
 fn sample_of(document: &Value) -> Option<Value> {
     const MOST_ROWS: usize = 5;
-    let sample = document.get("sampleData").filter(|sample| sample.is_object())?;
+    let sample = document
+        .get("sampleData")
+        .filter(|sample| sample.is_object())?;
     let mut fields = Map::new();
     if let Some(messages) = sample.get("messages").and_then(Value::as_array) {
         let shown: Vec<Value> = messages
