@@ -9,6 +9,7 @@ pub mod changes;
 pub mod client;
 pub mod columns;
 pub mod credentials;
+pub mod difference;
 pub mod entities;
 pub mod error;
 pub mod facts;
