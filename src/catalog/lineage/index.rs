@@ -219,8 +219,8 @@ impl Collector<'_> {
             .collect();
         let answers: Vec<Result<Fetched, Trouble>> = {
             let this = &*self;
-            stream::iter(&filters)
-                .map(|filter| this.fetch_pages(filter))
+            stream::iter(filters)
+                .map(|filter| async move { this.fetch_pages(&filter).await })
                 .buffered(AT_A_TIME)
                 .collect()
                 .await

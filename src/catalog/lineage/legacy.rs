@@ -93,8 +93,10 @@ async fn follow(
                 (node.entity_type.clone(), node.fqn.clone())
             })
             .collect();
-        let answers: Vec<Option<Result<Value, CatalogError>>> = stream::iter(&questions)
-            .map(|(entity_type, name)| before(deadline, ask(client, entity_type, name, hops)))
+        let answers: Vec<Option<Result<Value, CatalogError>>> = stream::iter(questions)
+            .map(|(entity_type, name)| async move {
+                before(deadline, ask(client, &entity_type, &name, hops)).await
+            })
             .buffered(AT_A_TIME)
             .collect()
             .await;
