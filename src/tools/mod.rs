@@ -20,6 +20,7 @@ mod get_data_quality;
 mod get_entity;
 mod get_ingestion;
 mod get_lineage;
+mod lineage;
 mod read_openmetadata;
 mod search_entities;
 mod update_entity;
