@@ -138,6 +138,66 @@ impl Snapshot {
         })
         .collect()
     }
+
+    /// The documents of this kind and key with their types, one for each type, in the order of
+    /// the types.
+    pub fn documents_named(
+        &self,
+        kind: Kind,
+        key: &str,
+    ) -> Result<Vec<(String, Value)>, CatalogError> {
+        self.select(
+            "SELECT type, body FROM document WHERE kind = ?1 AND key = ?2 ORDER BY type",
+            kind,
+            key,
+        )
+    }
+
+    /// The documents of this kind whose entity has this id, with their types.
+    pub fn documents_with_id(
+        &self,
+        kind: Kind,
+        id: &str,
+    ) -> Result<Vec<(String, Value)>, CatalogError> {
+        self.select(
+            "SELECT type, body FROM document WHERE kind = ?1 AND body ->> '$.id' = ?2 ORDER BY type",
+            kind,
+            id,
+        )
+    }
+
+    /// The keys of all documents of a kind, in order.
+    pub fn names(&self, kind: Kind) -> Result<Vec<String>, CatalogError> {
+        let connection = self.connection.lock().map_err(|_| poisoned())?;
+        let mut statement = connection
+            .prepare_cached("SELECT DISTINCT key FROM document WHERE kind = ?1 ORDER BY key")
+            .map_err(storage)?;
+        let rows = statement
+            .query_map([kind.as_str()], |row| row.get(0))
+            .map_err(storage)?;
+        rows.map(|row| row.map_err(storage)).collect()
+    }
+
+    fn select(
+        &self,
+        sql: &str,
+        kind: Kind,
+        value: &str,
+    ) -> Result<Vec<(String, Value)>, CatalogError> {
+        let connection = self.connection.lock().map_err(|_| poisoned())?;
+        let mut statement = connection.prepare_cached(sql).map_err(storage)?;
+        let rows = statement
+            .query_map([kind.as_str(), value], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+            })
+            .map_err(storage)?;
+        rows.map(|row| {
+            let (entity_type, body) = row.map_err(storage)?;
+            let body = serde_json::from_str(&body).map_err(|error| damaged(&error))?;
+            Ok((entity_type, body))
+        })
+        .collect()
+    }
 }
 
 /// Why a snapshot could not be made or opened.
