@@ -60,6 +60,11 @@ impl Kind {
     }
 }
 
+/// The catalog that comes with the binary, recorded from a real OpenMetadata by `demo/build.py`.
+pub fn demo() -> Result<Snapshot, SnapshotError> {
+    Snapshot::from_json_lines(include_str!("../../demo/catalog.jsonl"))
+}
+
 /// An open snapshot.
 pub struct Snapshot {
     /// SQLite connections are not shared between threads; reads are short.
@@ -77,14 +82,15 @@ impl Snapshot {
             .as_str()
             .and_then(|text| text.parse().ok())
             .ok_or(SnapshotError::NoTime)?;
-        let connection = Connection::open_in_memory()?;
+        let mut connection = Connection::open_in_memory()?;
         connection.execute_batch(
             "CREATE TABLE document (kind TEXT NOT NULL, key TEXT NOT NULL, type TEXT, body TEXT NOT NULL,
                 PRIMARY KEY (kind, key, type)) WITHOUT ROWID;",
         )?;
+        let transaction = connection.transaction()?;
         for line in lines {
             let line: Value = serde_json::from_str(line)?;
-            connection.execute(
+            transaction.execute(
                 "INSERT OR REPLACE INTO document (kind, key, type, body) VALUES (?1, ?2, ?3, ?4)",
                 params![
                     line["kind"].as_str(),
@@ -94,6 +100,7 @@ impl Snapshot {
                 ],
             )?;
         }
+        transaction.commit()?;
         Ok(Self {
             connection: Mutex::new(connection),
             as_of,
