@@ -7,6 +7,7 @@ pub mod arguments;
 pub mod context;
 pub mod error;
 pub mod schema;
+pub mod subject;
 pub mod time;
 
 mod analyze_impact;
