@@ -26,9 +26,8 @@ const SHOWN: [&str; 7] = [
 pub const LARGEST_WINDOW: usize = 10_000;
 
 /// What a server assumes when a parameter is missing.
-const DEFAULTS: [(&str, &str); 10] = [
+const DEFAULTS: [(&str, &str); 9] = [
     ("from", "0"),
-    ("deleted", "false"),
     ("sort_field", "_score"),
     ("sort_order", "desc"),
     ("includeDeleted", "false"),
@@ -40,7 +39,7 @@ const DEFAULTS: [(&str, &str); 10] = [
 ];
 
 /// Entity fields that come only when asked for.
-const OPTIONAL: [&str; 38] = [
+pub const OPTIONAL: [&str; 38] = [
     "owner",
     "owners",
     "tags",
@@ -86,7 +85,8 @@ pub fn fitting(version: Version, recording: &Recording, seen: &Seen) -> Option<F
     if recording.method != seen.method || recording.path != seen.path {
         return None;
     }
-    if deciding(&recording.query) != deciding(&seen.query) || !same_write(version, recording, seen)
+    if deciding(version, &recording.query) != deciding(version, &seen.query)
+        || !same_write(version, recording, seen)
     {
         return None;
     }
@@ -129,7 +129,7 @@ pub struct Fit {
 }
 
 /// The parts of a query that decide what is found.
-fn deciding(query: &Pairs) -> BTreeMap<String, String> {
+fn deciding(version: Version, query: &Pairs) -> BTreeMap<String, String> {
     let mut parts: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in query {
         if SHOWN.contains(&name.as_str()) {
@@ -149,7 +149,9 @@ fn deciding(query: &Pairs) -> BTreeMap<String, String> {
             })
             .or_insert(value);
     }
-    for (name, value) in DEFAULTS {
+    // Only the old server leaves out what is deleted without being told to.
+    let old_default = (version == Version::V1_2_0).then_some(("deleted", "false"));
+    for (name, value) in DEFAULTS.into_iter().chain(old_default) {
         if parts.get(name).is_some_and(|given| given == value) {
             parts.remove(name);
         }
