@@ -8,6 +8,8 @@ pub mod context;
 pub mod contract;
 pub mod error;
 pub mod schema;
+pub mod subject;
+pub mod time;
 
 mod analyze_impact;
 mod control_ingestion;
