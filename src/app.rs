@@ -31,3 +31,11 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
     let _ = settings;
     Err(AppError::Start("not built yet".into()))
 }
+
+/// The catalogs that these settings name.
+pub fn catalogs(
+    settings: &settings::CatalogSettings,
+) -> Result<crate::catalog::Catalogs, AppError> {
+    let _ = settings;
+    Ok(crate::catalog::Catalogs::default())
+}
