@@ -9,7 +9,7 @@ use std::{
 /// left of it.
 const ROWS: &[&[&str]] = &[
     &["settings"],
-    &["answer", "net"],
+    &["answer", "net", "logs"],
     &["catalog"],
     &["tools"],
     &["mcp", "web"],
