@@ -433,6 +433,17 @@ fn container_forms_start_docker() {
         json!({"command": "docker",
             "args": ["exec", "-i", "mcp", "/openpolicy-mcp", "serve", "--read-only"]})
     );
+    let own = person
+        .say("init --client mcp-proxy --container om --command /opt/openpolicy-mcp --url http://localhost:8585")
+        .code(0);
+    assert_eq!(
+        own.json()["mcpServers"]["openpolicy"],
+        json!({"command": "docker",
+            "args": ["exec", "-i", "-e", "OPENMETADATA_URL", "-e", "OPENMETADATA_TOKEN", "om",
+                "/opt/openpolicy-mcp", "serve"],
+            "env": {"OPENMETADATA_URL": "http://localhost:8585"}})
+    );
+    assert!(own.err().contains("--pass-environment"), "{}", own.err());
     let run = person
         .say("init --client cursor --image openpolicy-mcp:latest --network platform")
         .code(0)
