@@ -11,6 +11,9 @@ pub enum CatalogError {
         what: String,
         did_you_mean: Vec<String>,
     },
+    /// It was deleted and can be restored (a soft delete).
+    #[error("{what} is deleted")]
+    Deleted { what: String },
     /// The name fits more than one entity.
     #[error("{what} fits {} entities", candidates.len())]
     Ambiguous {

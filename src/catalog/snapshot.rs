@@ -60,6 +60,11 @@ impl Kind {
     }
 }
 
+/// The catalog that comes with the binary, recorded from a real OpenMetadata by `demo/build.py`.
+pub fn demo() -> Result<Snapshot, SnapshotError> {
+    Snapshot::from_json_lines(include_str!("../../demo/catalog.jsonl"))
+}
+
 /// An open snapshot.
 pub struct Snapshot {
     /// SQLite connections are not shared between threads; reads are short.
@@ -77,14 +82,15 @@ impl Snapshot {
             .as_str()
             .and_then(|text| text.parse().ok())
             .ok_or(SnapshotError::NoTime)?;
-        let connection = Connection::open_in_memory()?;
+        let mut connection = Connection::open_in_memory()?;
         connection.execute_batch(
             "CREATE TABLE document (kind TEXT NOT NULL, key TEXT NOT NULL, type TEXT, body TEXT NOT NULL,
                 PRIMARY KEY (kind, key, type)) WITHOUT ROWID;",
         )?;
+        let transaction = connection.transaction()?;
         for line in lines {
             let line: Value = serde_json::from_str(line)?;
-            connection.execute(
+            transaction.execute(
                 "INSERT OR REPLACE INTO document (kind, key, type, body) VALUES (?1, ?2, ?3, ?4)",
                 params![
                     line["kind"].as_str(),
@@ -94,6 +100,7 @@ impl Snapshot {
                 ],
             )?;
         }
+        transaction.commit()?;
         Ok(Self {
             connection: Mutex::new(connection),
             as_of,
@@ -135,6 +142,66 @@ impl Snapshot {
             let (key, body) = row.map_err(storage)?;
             let body = serde_json::from_str(&body).map_err(|error| damaged(&error))?;
             Ok((key, body))
+        })
+        .collect()
+    }
+
+    /// The documents of this kind and key with their types, one for each type, in the order of
+    /// the types.
+    pub fn documents_named(
+        &self,
+        kind: Kind,
+        key: &str,
+    ) -> Result<Vec<(String, Value)>, CatalogError> {
+        self.select(
+            "SELECT type, body FROM document WHERE kind = ?1 AND key = ?2 ORDER BY type",
+            kind,
+            key,
+        )
+    }
+
+    /// The documents of this kind whose entity has this id, with their types.
+    pub fn documents_with_id(
+        &self,
+        kind: Kind,
+        id: &str,
+    ) -> Result<Vec<(String, Value)>, CatalogError> {
+        self.select(
+            "SELECT type, body FROM document WHERE kind = ?1 AND body ->> '$.id' = ?2 ORDER BY type",
+            kind,
+            id,
+        )
+    }
+
+    /// The keys of all documents of a kind, in order.
+    pub fn names(&self, kind: Kind) -> Result<Vec<String>, CatalogError> {
+        let connection = self.connection.lock().map_err(|_| poisoned())?;
+        let mut statement = connection
+            .prepare_cached("SELECT DISTINCT key FROM document WHERE kind = ?1 ORDER BY key")
+            .map_err(storage)?;
+        let rows = statement
+            .query_map([kind.as_str()], |row| row.get(0))
+            .map_err(storage)?;
+        rows.map(|row| row.map_err(storage)).collect()
+    }
+
+    fn select(
+        &self,
+        sql: &str,
+        kind: Kind,
+        value: &str,
+    ) -> Result<Vec<(String, Value)>, CatalogError> {
+        let connection = self.connection.lock().map_err(|_| poisoned())?;
+        let mut statement = connection.prepare_cached(sql).map_err(storage)?;
+        let rows = statement
+            .query_map([kind.as_str(), value], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+            })
+            .map_err(storage)?;
+        rows.map(|row| {
+            let (entity_type, body) = row.map_err(storage)?;
+            let body = serde_json::from_str(&body).map_err(|error| damaged(&error))?;
+            Ok((entity_type, body))
         })
         .collect()
     }

@@ -166,6 +166,8 @@ impl From<CatalogError> for ToolError {
             E::NotFound { did_you_mean, .. } => Self::new(ErrorCode::NotFound, message)
                 .did_you_mean(did_you_mean)
                 .then("look it up with search_entities; names are exact, upper and lower case differ"),
+            E::Deleted { .. } => Self::new(ErrorCode::NotFound, message)
+                .then("it was deleted softly: restore it in OpenMetadata, or name another entity"),
             E::Ambiguous { candidates, .. } => Self::new(ErrorCode::Ambiguous, message)
                 .did_you_mean(candidates)
                 .then("name one of them, as type:fqn"),
