@@ -5,7 +5,9 @@ mod mask;
 use std::io::Write;
 
 use secrecy::SecretString;
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 use crate::settings::{LogFormat, LogSettings};
 
@@ -52,7 +54,13 @@ pub fn start(settings: &LogSettings, secrets: &[SecretString]) -> Result<(), Log
     let started = match settings.format {
         LogFormat::Text => registry.with(lines).try_init(),
         LogFormat::Json => registry
-            .with(lines.json().flatten_event(true).with_current_span(true).with_span_list(false))
+            .with(
+                lines
+                    .json()
+                    .flatten_event(true)
+                    .with_current_span(true)
+                    .with_span_list(false),
+            )
             .try_init(),
     };
     if started.is_ok() {

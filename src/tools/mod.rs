@@ -5,7 +5,6 @@
 
 pub mod arguments;
 pub mod context;
-pub mod contract;
 pub mod error;
 pub mod schema;
 

@@ -114,9 +114,7 @@ async fn status(State(pages): State<Arc<Pages>>) -> Response {
     let tools: String = pages
         .tools
         .iter()
-        .map(|(name, title)| {
-            format!("<li><code>{}</code> {}</li>", escaped(name), escaped(title))
-        })
+        .map(|(name, title)| format!("<li><code>{}</code> {}</li>", escaped(name), escaped(title)))
         .collect();
     let page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
