@@ -7,13 +7,16 @@ pub mod address;
 pub mod catalogs;
 pub mod changes;
 pub mod client;
+pub mod client_cache;
 pub mod credentials;
 pub mod entities;
 pub mod error;
 pub mod fqn;
 pub mod graph;
 pub mod ingestion;
+pub mod jwt;
 pub mod lineage;
+mod login;
 pub mod lookup;
 pub mod model;
 pub mod near;
@@ -33,10 +36,11 @@ use std::sync::Arc;
 
 pub use catalogs::{Catalogs, Settings};
 pub use client::Client;
-pub use credentials::Credential;
 pub use error::CatalogError;
 pub use model::{EntitySummary, EntityType, Reference};
 pub use snapshot::Snapshot;
+
+pub use crate::settings::{Credential, Identity};
 
 /// One catalog as one caller sees it. Cheap to clone.
 #[derive(Clone)]

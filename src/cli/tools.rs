@@ -12,9 +12,7 @@ use serde_json::Value;
 use super::{CatalogChoice, Failure, block_on};
 use crate::{
     app,
-    mcp::listing,
-    settings::Answers,
-    tools::{self, Caller, Context, Effect, Tool},
+    tools::{self, Caller, Context, Effect, Tool, contract},
 };
 
 #[derive(Debug, Subcommand)]
@@ -50,7 +48,7 @@ pub(super) enum ToolsCommand {
 pub(super) fn run(command: ToolsCommand) -> Result<(), Failure> {
     match command {
         ToolsCommand::List { json } => list(json),
-        ToolsCommand::Schema { name } => print_json(&contract(find(&name)?)),
+        ToolsCommand::Schema { name } => print_json(&contract::of(find(&name)?)),
         ToolsCommand::Export { folder } => export(&folder),
         ToolsCommand::Call {
             catalog,
@@ -120,7 +118,7 @@ fn read_arguments(written: &str) -> Result<Value, Failure> {
 
 fn list(json: bool) -> Result<(), Failure> {
     if json {
-        let all: Vec<Value> = tools::all().iter().map(|tool| contract(tool)).collect();
+        let all: Vec<Value> = tools::all().iter().map(|tool| contract::of(tool)).collect();
         return print_json(&Value::Array(all));
     }
     let widest = tools::all().iter().map(|tool| tool.name.len()).max();
@@ -143,11 +141,6 @@ fn list(json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What `tools/list` says of the tool.
-fn contract(tool: &Tool) -> Value {
-    listing::json(tool, Answers::Both)
-}
-
 /// Writes `<name>.json` for each tool and removes the contracts of tools that are no more.
 fn export(folder: &Path) -> Result<(), Failure> {
     let failed = |path: &Path, error: std::io::Error| {
@@ -156,8 +149,7 @@ fn export(folder: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
     for tool in tools::all() {
         let path = folder.join(format!("{}.json", tool.name));
-        std::fs::write(&path, format!("{:#}\n", contract(tool)))
-            .map_err(|error| failed(&path, error))?;
+        std::fs::write(&path, contract::text(tool)).map_err(|error| failed(&path, error))?;
     }
     for entry in std::fs::read_dir(folder).map_err(|error| failed(folder, error))? {
         let path = entry.map_err(|error| failed(folder, error))?.path();

@@ -40,13 +40,9 @@ const LONGEST_UPLOAD: Duration = Duration::from_secs(30);
 /// OpenMetadata and nowhere else.
 const CALLER_TOKEN: &str = "x-openmetadata-token";
 
-/// Routes that answer without a token: whether the process is up, and whether it is ready (yes or
-/// no; why not is for those with a token).
+/// Routes that answer without a token: whether the process is up, and whether it is ready. They
+/// tell nothing else where there is a token.
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
-
-/// Whether a request may see more than yes or no. In the extensions of every request.
-#[derive(Clone, Copy, Debug)]
-pub struct IsTrusted(pub bool);
 
 /// Serves until `shutdown` is cancelled and what runs then has ended, a few seconds at most.
 /// `others` are routes beside those of the protocol; they stand behind the same guard.
@@ -118,21 +114,16 @@ async fn guarded(State(guard): State<Arc<Guard>>, mut request: Request, next: Ne
     }
     let authorization = request.headers_mut().remove(header::AUTHORIZATION);
     let is_open = OPEN.contains(&request.uri().path());
-    match guard.token(authorization.as_ref().map(HeaderValue::as_bytes)) {
-        Ok(()) => {
-            request.extensions_mut().insert(IsTrusted(true));
-        }
-        Err(_) if is_open => {
-            request.extensions_mut().insert(IsTrusted(false));
-        }
-        Err(refusal) => {
-            tracing::warn!(
-                ?refusal,
-                path = request.uri().path(),
-                "A request was refused"
-            );
-            return with_cors(refused(refusal), origin.as_ref());
-        }
+    let sent = authorization.as_ref().map(HeaderValue::as_bytes);
+    if let Err(refusal) = guard.token(sent)
+        && !is_open
+    {
+        tracing::warn!(
+            ?refusal,
+            path = request.uri().path(),
+            "A request was refused"
+        );
+        return with_cors(refused(refusal), origin.as_ref());
     }
     match taken_token(request.headers_mut()) {
         Ok(Some(token)) => {

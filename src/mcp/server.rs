@@ -82,7 +82,7 @@ impl McpServer {
         }
     }
 
-    pub(super) fn selection(&self) -> &Selection {
+    pub fn selection(&self) -> &Selection {
         &self.inner.selection
     }
 

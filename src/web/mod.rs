@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use axum::{
-    Extension, Router,
+    Router,
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
@@ -11,8 +11,6 @@ use axum::{
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
-
-use crate::mcp::http::IsTrusted;
 
 /// Whether the catalog answers, and what is known of it.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +33,9 @@ pub type Look =
 /// What the pages show.
 pub struct Pages {
     pub ready: Look,
+    /// Whether `/readyz` also says what answers, or why not: where it stands open, yes or no is
+    /// enough.
+    pub tells_why: bool,
     pub metrics: PrometheusHandle,
     /// Name and title of each listed tool.
     pub tools: Vec<(&'static str, &'static str)>,
@@ -55,11 +56,8 @@ async fn healthz() -> Response {
     json_answer(StatusCode::OK, &json!({ "status": "up" }))
 }
 
-/// 200 where the catalog answers, else 503. Who has no token learns yes or no.
-async fn readyz(
-    State(pages): State<Arc<Pages>>,
-    Extension(IsTrusted(is_trusted)): Extension<IsTrusted>,
-) -> Response {
+/// 200 where the catalog answers, else 503.
+async fn readyz(State(pages): State<Arc<Pages>>) -> Response {
     let ready = (pages.ready)().await;
     let status = if ready.is_ready {
         StatusCode::OK
@@ -67,7 +65,7 @@ async fn readyz(
         StatusCode::SERVICE_UNAVAILABLE
     };
     let mut body = json!({ "ready": ready.is_ready });
-    if is_trusted {
+    if pages.tells_why {
         for (name, value) in [
             ("source", ready.source.map(str::to_owned)),
             ("version", ready.version),
