@@ -12,6 +12,7 @@ pub mod schema;
 mod analyze_impact;
 mod control_ingestion;
 mod edit_lineage;
+mod entity_view;
 mod find_lineage_path;
 mod find_root_cause;
 mod get_changes;
