@@ -2,6 +2,7 @@
 
 mod answers;
 mod credentials;
+mod doctor;
 mod faults;
 mod read_tool;
 mod writes;
