@@ -5,6 +5,7 @@ mod credentials;
 mod doctor;
 mod faults;
 mod read_tool;
+mod tls;
 mod writes;
 
 use std::{sync::Arc, time::Duration};
