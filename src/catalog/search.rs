@@ -1,6 +1,6 @@
 //! Search: questions and hits as types, and the way to either side.
 
-use std::{collections::HashSet, time::Instant};
+use std::time::Instant;
 
 use crate::answer::Total;
 
@@ -217,26 +217,20 @@ impl Filters {
     }
 }
 
-/// Splits hits on an exact name from those that differ only by case: the server does not.
+/// Parts hits on an exact name from those that differ by case alone: the server does not.
 pub fn exact_and_twins(
     fqn: &str,
     entities: Vec<EntitySummary>,
-) -> (Vec<EntitySummary>, Vec<String>) {
-    let (exact, others): (Vec<_>, Vec<_>) =
-        entities.into_iter().partition(|entity| entity.fqn == fqn);
+) -> (Vec<EntitySummary>, Vec<EntitySummary>) {
     let wanted = fqn.to_lowercase();
-    let mut seen = HashSet::new();
-    let twins = others
+    entities
         .into_iter()
         .filter(|entity| entity.fqn.to_lowercase() == wanted)
-        .map(|entity| entity.fqn)
-        .filter(|name| seen.insert(name.clone()))
-        .collect();
-    (exact, twins)
+        .partition(|entity| entity.fqn == fqn)
 }
 
 /// The answer to an exact name.
-pub fn found_exactly(exact: Vec<EntitySummary>, twins: &[String]) -> Found {
+pub fn found_exactly(exact: Vec<EntitySummary>, twins: &[EntitySummary]) -> Found {
     let mut found = Found {
         total: Total::Exact(exact.len() as u64),
         hits: exact
@@ -248,21 +242,31 @@ pub fn found_exactly(exact: Vec<EntitySummary>, twins: &[String]) -> Found {
             .collect(),
         ..Found::default()
     };
-    if !twins.is_empty() {
+    let mut names: Vec<&str> = twins.iter().map(|twin| twin.fqn.as_str()).collect();
+    names.dedup();
+    if !names.is_empty() {
         found.notes.push(format!(
             "another entity differs only by case: {}",
-            twins.join(", ")
+            names.join(", ")
         ));
     }
     found
 }
 
-/// What to say where a name differs from every entity's by its case alone.
-pub fn only_twins(fqn: &str, twins: &[String]) -> String {
-    format!(
-        "nothing is called exactly {fqn}; by another case there is: {}",
-        twins.join(", ")
-    )
+/// The answer to a name that differs from those of these entities by its case alone. `None` where
+/// there is no such entity: then its words are looked for.
+pub fn found_by_other_case(fqn: &str, entities: Vec<EntitySummary>) -> Option<Found> {
+    if entities.is_empty() {
+        return None;
+    }
+    let mut found = found_exactly(entities, &[]);
+    for hit in &mut found.hits {
+        hit.why = Some("name, other case".into());
+    }
+    found.notes.push(format!(
+        "nothing is called exactly {fqn}: names differ by case"
+    ));
+    Some(found)
 }
 
 /// Why this entity answers the question.

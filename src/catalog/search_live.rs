@@ -12,10 +12,10 @@ use super::{
     model::{Name, Reference},
     search::{
         Counts, FURTHEST, Facet, FilterName, Filters, Found, Hit, Named, Question, exact_and_twins,
-        found_exactly, only_twins, why,
+        found_by_other_case, found_exactly, why,
     },
     search_filter::{ASSETS, Dialect, OLD_ASSETS, called_or_alike, index_of},
-    search_text::{folded, nearest},
+    search_text::{Typed, folded, nearest},
     version::Version,
     wire,
 };
@@ -54,18 +54,34 @@ pub async fn search(
         });
     }
     let version = client.version().await?;
-    let mut notes = Vec::new();
     if let Some(fqn) = question.exact_fqn().filter(|_| question.start == 0) {
         let (exact, twins) = exact_and_twins(fqn, called_exactly(client, question, fqn).await?);
         if !exact.is_empty() {
             return Ok(found_exactly(exact, &twins));
         }
-        if !twins.is_empty() {
-            notes.push(only_twins(fqn, &twins));
+        if let Some(found) = found_by_other_case(fqn, twins) {
+            return Ok(found);
         }
     }
     let mut found = by_words_and_filters(client, question, version).await?;
-    found.notes.splice(0..0, notes);
+    // `core:bills`, `core.bills`: how a path is meant is not known to the server.
+    if found.total == Total::Exact(0)
+        && let Some(last) = question.typed.as_ref().and_then(Typed::last_of_path)
+        && Instant::now() < deadline
+    {
+        let narrowed = Question {
+            typed: Some(last.clone()),
+            ..question.clone()
+        };
+        let by_last = by_words_and_filters(client, &narrowed, version).await?;
+        if by_last.total != Total::Exact(0) {
+            found = by_last;
+            found.notes.push(format!(
+                "nothing was found for the whole of it; these are for `{}`",
+                last.written
+            ));
+        }
+    }
     if found.total == Total::Exact(0)
         && let Some(typed) = &question.typed
         && Instant::now() < deadline
@@ -294,8 +310,15 @@ fn merged(pages: Vec<Page>, question: &Question, dialect: &Dialect, is_one: bool
     let is_exact = failed == 0 && pages.iter().all(|page| page.is_exact);
     let aggregations: Vec<&Value> = pages.iter().map(|page| &page.aggregations).collect();
     let mut counts = Vec::new();
+    let mut notes = Vec::new();
     for facet in &question.facets {
-        counts.push(count(&aggregations, *facet, dialect, &pages));
+        match count(&aggregations, *facet, dialect, &pages) {
+            Some(count) => counts.push(count),
+            None => notes.push(format!(
+                "this OpenMetadata does not count by {}",
+                facet.name()
+            )),
+        }
     }
     let mut hits: Vec<(f64, Hit)> = pages.into_iter().flat_map(|page| page.hits).collect();
     if !is_one {
@@ -305,7 +328,6 @@ fn merged(pages: Vec<Page>, question: &Question, dialect: &Dialect, is_one: bool
         hits.drain(..start.min(hits.len()));
     }
     hits.truncate(usize::try_from(question.limit).unwrap_or(usize::MAX));
-    let mut notes = Vec::new();
     if failed > 0 {
         notes.push(format!(
             "{failed} parts of OpenMetadata's search index failed: hits may be missing"
@@ -324,16 +346,17 @@ fn merged(pages: Vec<Page>, question: &Question, dialect: &Dialect, is_one: bool
     }
 }
 
-/// Adds up one facet over the answers. Keys come in lower case for some fields: names that the
+/// Adds up one facet over the answers; `None` where no answer counts it. Keys come in lower case for some fields: names that the
 /// hits show give them back.
-fn count(answers: &[&Value], facet: Facet, dialect: &Dialect, pages: &[Page]) -> Counts {
+fn count(answers: &[&Value], facet: Facet, dialect: &Dialect, pages: &[Page]) -> Option<Counts> {
     let mut values: Vec<(String, u64)> = Vec::new();
-    let mut others = 0;
+    let (mut others, mut is_counted) = (0, false);
     for answer in answers {
         let names = dialect.aggregations(facet);
         let Some(found) = names.iter().find_map(|name| answer.get(name)) else {
             continue;
         };
+        is_counted = true;
         others += found["sum_other_doc_count"].as_u64().unwrap_or(0);
         for bucket in found["buckets"].as_array().into_iter().flatten() {
             let (Some(key), Some(number)) = (bucket["key"].as_str(), bucket["doc_count"].as_u64())
@@ -348,11 +371,11 @@ fn count(answers: &[&Value], facet: Facet, dialect: &Dialect, pages: &[Page]) ->
         }
     }
     values.sort_by(|(a, one), (b, other)| other.cmp(one).then_with(|| a.cmp(b)));
-    Counts {
+    is_counted.then_some(Counts {
         facet,
         values,
         others,
-    }
+    })
 }
 
 fn shown(key: &str, facet: Facet, pages: &[Page]) -> String {

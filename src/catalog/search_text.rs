@@ -93,6 +93,15 @@ impl Typed {
         })
     }
 
+    /// The last step of what looks like a path: `bills` of `core:bills` or `core.bills`.
+    pub fn last_of_path(&self) -> Option<Typed> {
+        if self.is_phrase || self.written.contains(char::is_whitespace) {
+            return None;
+        }
+        let (_, last) = self.written.rsplit_once([':', '.', '/', '>'])?;
+        Typed::parse(last)
+    }
+
     /// For the server's query parser: nothing that it could take for syntax or stumble over,
     /// except `*` and one pair of quotes around the whole.
     ///
@@ -329,7 +338,8 @@ mod tests {
             let quotes = sent.matches('"').count();
             prop_assert!(quotes == 0 || (quotes == 2 && sent.starts_with('"') && sent.ends_with('"') && sent.len() > 2));
             let without_slashes = sent.replace("\\/", "");
-            prop_assert!(!without_slashes.contains(['/', '\\', '(', ')', '{', '}', '[', ']', ':', '^', '~', '!', '<', '>', '&', '|', '+', '?', '=']));
+            let is_syntax = without_slashes.contains(['/', '\\', '(', ')', '{', '}', '[', ']', ':', '^', '~', '!', '<', '>', '&', '|', '+', '?', '=']);
+            prop_assert!(!is_syntax, "{}", sent);
             for word in sent.split_whitespace() {
                 prop_assert!(!word.starts_with(['-', '*']));
                 prop_assert!(!["AND", "OR", "NOT", "TO"].contains(&word));

@@ -2,13 +2,13 @@
 
 use std::{
     path::Path,
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
 };
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde_json::Value;
 
-use super::error::CatalogError;
+use super::{error::CatalogError, graph::Graph};
 
 pub use super::snapshot_build::Builder;
 
@@ -80,6 +80,8 @@ pub struct Snapshot {
     connection: Mutex<Connection>,
     as_of: jiff::Timestamp,
     version: String,
+    /// The lineage of everything, read when it is first asked for.
+    pub(super) lineage: OnceLock<Arc<Graph>>,
 }
 
 impl Snapshot {
@@ -135,6 +137,7 @@ impl Snapshot {
             connection: Mutex::new(connection),
             as_of,
             version,
+            lineage: OnceLock::new(),
         })
     }
 

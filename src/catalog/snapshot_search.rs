@@ -9,7 +9,7 @@ use super::{
     CatalogError, EntitySummary, EntityType, Snapshot,
     search::{
         Counts, Facet, FilterName, Found, Hit, Missing, Named, Question, exact_and_twins,
-        found_exactly, only_twins, why,
+        found_by_other_case, found_exactly, why,
     },
     search_text::{Typed, folded, nearest},
     snapshot::{damaged, storage},
@@ -36,13 +36,13 @@ pub struct StoredEdge {
 pub fn search(snapshot: &Snapshot, question: &Question) -> Result<Found, CatalogError> {
     let connection = snapshot.connection()?;
     let mut notes = Vec::new();
-    if let Some(fqn) = question.exact_fqn() {
+    if let Some(fqn) = question.exact_fqn().filter(|_| question.start == 0) {
         let (exact, twins) = exact_and_twins(fqn, entities_named(&connection, question, fqn)?);
-        if !exact.is_empty() && question.start == 0 {
+        if !exact.is_empty() {
             return Ok(found_exactly(exact, &twins));
         }
-        if !twins.is_empty() {
-            notes.push(only_twins(fqn, &twins));
+        if let Some(found) = found_by_other_case(fqn, twins) {
+            return Ok(found);
         }
     }
     let (matching, total) = matching(&connection, question, &mut notes)?;
@@ -235,7 +235,7 @@ fn hits(
         bound.push(&written);
         bound.push(&written_folded);
         bound.push(&written_folded);
-        for word in wanted.iter().chain(wanted).chain(wanted) {
+        for word in wanted.iter().chain(wanted).chain(wanted).chain(wanted) {
             bound.push(word);
         }
     }
@@ -263,13 +263,16 @@ fn hits(
 }
 
 /// Exact names first, then names in another case, names that are one of the words, names that hold
-/// most of the words as they were typed, and the rest by weight.
+/// most of the words as they were typed (those that begin with them before others), and the rest
+/// by weight.
 fn order(words: &[String]) -> String {
     let marks = vec!["?"; words.len()].join(", ");
     let held = vec!["(instr(e.name_folded, ?) > 0)"; words.len()].join(" + ");
+    let begun = vec!["(instr(e.name_folded, ?) = 1)"; words.len()].join(" + ");
     format!(
         "e.name = ? DESC, e.fqn_folded = ? DESC, e.name_folded = ? DESC,
-         (e.name IN ({marks})) + (e.name_folded IN ({marks})) DESC, {held} DESC, bm25(words, {WEIGHTS}), e.id"
+         (e.name IN ({marks})) + (e.name_folded IN ({marks})) DESC, {held} DESC,
+         {begun} DESC, bm25(words, {WEIGHTS}), e.id"
     )
 }
 
