@@ -3,5 +3,7 @@
 pub mod answer;
 pub mod app;
 pub mod catalog;
+pub mod cli;
 pub mod net;
+pub mod settings;
 pub mod tools;

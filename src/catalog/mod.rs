@@ -7,6 +7,7 @@ pub mod address;
 pub mod catalogs;
 pub mod changes;
 pub mod client;
+pub mod client_cache;
 pub mod columns;
 pub mod credentials;
 pub mod difference;
@@ -16,7 +17,9 @@ pub mod facts;
 pub mod fqn;
 pub mod graph;
 pub mod ingestion;
+pub mod jwt;
 pub mod lineage;
+mod login;
 pub mod lookup;
 pub mod model;
 pub mod near;
@@ -37,10 +40,11 @@ use std::sync::Arc;
 
 pub use catalogs::{Catalogs, Settings};
 pub use client::Client;
-pub use credentials::Credential;
 pub use error::CatalogError;
 pub use model::{EntitySummary, EntityType, Reference};
 pub use snapshot::Snapshot;
+
+pub use crate::settings::{Credential, Identity};
 
 /// One catalog as one caller sees it. Cheap to clone.
 #[derive(Clone)]

@@ -5,6 +5,7 @@
 
 pub mod arguments;
 pub mod context;
+pub mod contract;
 pub mod error;
 pub mod schema;
 

@@ -1,8 +1,6 @@
 //! The composition root: settings become catalogs, a service, transports, and a clean end.
 
-pub mod settings;
-
-pub use settings::Settings;
+pub use crate::settings::{self, Settings};
 
 /// Why the server did not start, or ended badly. `main` makes the exit code of it.
 #[derive(Debug, thiserror::Error)]
@@ -32,4 +30,12 @@ impl AppError {
 pub async fn serve(settings: Settings) -> Result<(), AppError> {
     let _ = settings;
     Err(AppError::Start("not built yet".into()))
+}
+
+/// The catalogs that these settings name.
+pub fn catalogs(
+    settings: &settings::CatalogSettings,
+) -> Result<crate::catalog::Catalogs, AppError> {
+    let _ = settings;
+    Ok(crate::catalog::Catalogs::default())
 }

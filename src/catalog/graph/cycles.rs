@@ -1,0 +1,136 @@
+//! Cycles: parts of a graph where data comes back to where it was.
+
+use super::{Direction, Graph, NodeIndex};
+
+/// Every group of these nodes that reach one another, and every node with an edge to itself; each
+/// group in the order of names, the groups in the order of their first.
+pub fn cycles(graph: &Graph, among: &[NodeIndex]) -> Vec<Vec<NodeIndex>> {
+    let mut is_among = vec![false; graph.nodes().len()];
+    for &node in among {
+        is_among[node] = true;
+    }
+    let mut groups: Vec<Vec<NodeIndex>> = strongly_connected(graph, among, &is_among)
+        .into_iter()
+        .filter(|group| {
+            group.len() > 1
+                || group
+                    .first()
+                    .is_some_and(|&node| graph.edge_between(node, node).is_some())
+        })
+        .collect();
+    for group in &mut groups {
+        group.sort_by(|&a, &b| graph.node(a).fqn.cmp(&graph.node(b).fqn));
+    }
+    groups.sort_by(|a, b| graph.node(a[0]).fqn.cmp(&graph.node(b[0]).fqn));
+    groups
+}
+
+/// Tarjan's algorithm without recursion: a chain of 10,000 tables must not end the stack.
+fn strongly_connected(
+    graph: &Graph,
+    among: &[NodeIndex],
+    is_among: &[bool],
+) -> Vec<Vec<NodeIndex>> {
+    const UNSEEN: usize = usize::MAX;
+    let size = graph.nodes().len();
+    let mut order = vec![UNSEEN; size];
+    let mut lowest = vec![0; size];
+    let mut is_open = vec![false; size];
+    let mut open = Vec::new();
+    let mut groups = Vec::new();
+    let mut seen = 0;
+    for &start in among {
+        if order[start] != UNSEEN {
+            continue;
+        }
+        // A node and how many of its edges were followed.
+        let mut path = vec![(start, 0)];
+        while let Some((node, followed)) = path.last_mut() {
+            let node = *node;
+            if *followed == 0 && order[node] == UNSEEN {
+                order[node] = seen;
+                lowest[node] = seen;
+                seen += 1;
+                open.push(node);
+                is_open[node] = true;
+            }
+            if let Some(&edge) = graph.edges_of(node, Direction::Downstream).get(*followed) {
+                *followed += 1;
+                let next = graph.edge(edge).to;
+                if !is_among[next] {
+                    continue;
+                }
+                if order[next] == UNSEEN {
+                    path.push((next, 0));
+                } else if is_open[next] {
+                    lowest[node] = lowest[node].min(order[next]);
+                }
+                continue;
+            }
+            path.pop();
+            if let Some(&(parent, _)) = path.last() {
+                lowest[parent] = lowest[parent].min(lowest[node]);
+            }
+            if lowest[node] == order[node] {
+                let mut group = Vec::new();
+                while let Some(member) = open.pop() {
+                    is_open[member] = false;
+                    group.push(member);
+                    if member == node {
+                        break;
+                    }
+                }
+                groups.push(group);
+            }
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{graph, names};
+    use super::*;
+
+    fn named(edges: &str) -> Vec<String> {
+        let graph = graph(edges);
+        let all: Vec<_> = (0..graph.nodes().len()).collect();
+        cycles(&graph, &all)
+            .into_iter()
+            .map(|group| names(&graph, group).join(" "))
+            .collect()
+    }
+
+    #[test]
+    fn finds_each_cycle_and_nothing_else() {
+        for (edges, expected) in [
+            ("a>b b>c a>c", vec![]),
+            ("b>a a>b", vec!["a b"]),
+            ("a>a a>b", vec!["a"]),
+            ("a>b b>c c>a c>d d>e e>d", vec!["a b c", "d e"]),
+            ("a>b b>a b>c c>b", vec!["a b c"]),
+        ] {
+            assert_eq!(named(edges), expected, "{edges}");
+        }
+    }
+
+    #[test]
+    fn a_long_chain_does_not_end_the_stack() {
+        let edges: Vec<String> = (0..20_000)
+            .map(|n| format!("n{n}>n{}", (n + 1) % 20_000))
+            .collect();
+        let graph = graph(&edges.join(" "));
+        let all: Vec<_> = (0..graph.nodes().len()).collect();
+        assert_eq!(cycles(&graph, &all)[0].len(), 20_000);
+    }
+
+    #[test]
+    fn nodes_outside_do_not_close_a_cycle() {
+        let graph = graph("a>b b>c c>a");
+        let some = [
+            graph.find("a", None).unwrap(),
+            graph.find("b", None).unwrap(),
+        ];
+        assert!(cycles(&graph, &some).is_empty());
+    }
+}

@@ -1,0 +1,36 @@
+//! What `tools/list` says of a tool, which is also what stands in `tools/<name>.json`.
+
+use serde_json::{Value, json};
+
+use super::{Effect, Tool};
+
+/// Name, title, description, annotations and both schemas, in this order.
+pub fn of(tool: &Tool) -> Value {
+    let (read_only, destructive, idempotent) = match tool.effect {
+        Effect::Read => (true, false, true),
+        Effect::Write {
+            destructive,
+            idempotent,
+        } => (false, destructive, idempotent),
+    };
+    json!({
+        "name": tool.name,
+        "title": tool.title,
+        "description": tool.description,
+        "annotations": {
+            "title": tool.title,
+            "readOnlyHint": read_only,
+            "destructiveHint": destructive,
+            "idempotentHint": idempotent,
+            // The catalog and the platform are a closed world: nothing else is reached.
+            "openWorldHint": false,
+        },
+        "inputSchema": Value::Object((tool.arguments)()),
+        "outputSchema": Value::Object((tool.result)()),
+    })
+}
+
+/// The contract as a file: pretty, in the order in which clients see it.
+pub fn text(tool: &Tool) -> String {
+    format!("{:#}\n", of(tool))
+}
