@@ -130,7 +130,7 @@ async fn find_live(
                 }
             }
             Err(error) if is_search_trouble(&error) && likely.is_none() => {
-                return find_by_shape(client, reference, depth, None).await;
+                return without_search(client, reference, depth, None).await;
             }
             Err(error) if is_search_trouble(&error) => {}
             Err(error) => return Err(error),
@@ -148,21 +148,44 @@ async fn find_live(
             read => return read,
         }
     } else if depth == Depth::Summary {
-        return Err(missing_live(client, reference, None).await);
+        return not_in_index(client, reference, depth, None).await;
     }
     let hits = match search_exact(client, &reference.name, false).await {
         Ok(hits) => hits,
         Err(error) if is_search_trouble(&error) => {
-            return find_by_shape(client, reference, depth, likely.as_ref()).await;
+            return without_search(client, reference, depth, likely.as_ref()).await;
         }
         Err(error) => return Err(error),
     };
     let Some(hit) = only_one(hits, reference)? else {
-        return Err(missing_live(client, reference, likely.as_ref()).await);
+        return not_in_index(client, reference, depth, likely.as_ref()).await;
     };
     let name = text_of(&hit.document, "fullyQualifiedName")
         .map_or_else(|| reference.name.clone(), Name::Fqn);
-    reading::read(client, &hit.entity_type, &name, depth).await
+    match reading::read(client, &hit.entity_type, &name, depth).await {
+        // The index can be behind: deleted, but found.
+        Err(CatalogError::NotFound { .. }) => {
+            Err(missing_live(client, reference, Some(&hit.entity_type)).await)
+        }
+        read => read,
+    }
+}
+
+/// Old servers do not index every type (1.2.0: no services, no domains): there the database is
+/// asked. Newer ones index all, soon after it is made.
+async fn not_in_index(
+    client: &Client,
+    reference: &Reference,
+    depth: Depth,
+    already_asked: Option<&EntityType>,
+) -> Result<Found, CatalogError> {
+    let indexes_all = reading::owner_field(client.version().await?) == "owners";
+    if !indexes_all
+        && let Some(found) = find_by_shape(client, reference, depth, already_asked).await?
+    {
+        return Ok(found);
+    }
+    Err(missing_live(client, reference, already_asked).await)
 }
 
 /// The one hit of the type that was asked for; none; or `Ambiguous`.
@@ -176,6 +199,11 @@ fn only_one(hits: Vec<Found>, reference: &Reference) -> Result<Option<Found>, Ca
                 .is_none_or(|wanted| *wanted == hit.entity_type)
         })
         .collect();
+    if let [hit] = hits.as_slice()
+        && is_deleted(&hit.document)
+    {
+        return Err(gone(reference, hit));
+    }
     if hits.len() > 1 {
         return Err(ambiguous(
             reference,
@@ -185,17 +213,37 @@ fn only_one(hits: Vec<Found>, reference: &Reference) -> Result<Option<Found>, Ca
     Ok(hits.pop())
 }
 
-/// Where search does not answer: asks the collections whose names have this shape.
-async fn find_by_shape(
+/// Search does not answer: what the database says of names of this shape, and what that leaves
+/// open.
+async fn without_search(
     client: &Client,
     reference: &Reference,
     depth: Depth,
     already_asked: Option<&EntityType>,
 ) -> Result<Found, CatalogError> {
-    let types: Vec<EntityType> = match &reference.name {
-        Name::Fqn(name) => Reference::likely_types(name).to_vec(),
+    if let Some(found) = find_by_shape(client, reference, depth, already_asked).await? {
+        return Ok(found);
+    }
+    let asked: Vec<&str> = already_asked
+        .map(EntityType::as_str)
+        .into_iter()
+        .chain(types_of_shape(&reference.name).iter().copied())
+        .collect();
+    Err(CatalogError::Unavailable {
+        message: format!(
+            "could not look for {} everywhere: the search of OpenMetadata does not answer. It is \
+             none of: {}. Where its type is known, name it as type:fqn",
+            reference.written,
+            asked.join(", ")
+        ),
+    })
+}
+
+fn types_of_shape(name: &Name) -> &'static [&'static str] {
+    match name {
+        Name::Fqn(name) => Reference::likely_types(name),
         // Ids say nothing of the type: those that most entities have.
-        Name::Id(_) => vec![
+        Name::Id(_) => &[
             "table",
             "dashboard",
             "pipeline",
@@ -210,10 +258,20 @@ async fn find_by_shape(
             "team",
         ],
     }
-    .into_iter()
-    .map(EntityType::new)
-    .filter(|name| Some(name) != already_asked)
-    .collect();
+}
+
+/// Asks the collections whose names have this shape.
+async fn find_by_shape(
+    client: &Client,
+    reference: &Reference,
+    depth: Depth,
+    already_asked: Option<&EntityType>,
+) -> Result<Option<Found>, CatalogError> {
+    let types: Vec<EntityType> = types_of_shape(&reference.name)
+        .iter()
+        .map(|name| EntityType::new(*name))
+        .filter(|name| Some(name) != already_asked)
+        .collect();
     let reads = join_all(
         types
             .iter()
@@ -221,12 +279,16 @@ async fn find_by_shape(
     )
     .await;
     let mut found = Vec::new();
+    let mut failure = None;
     for read in reads {
         match read {
             Ok(hit) => found.push(hit),
             Err(CatalogError::NotFound { .. } | CatalogError::Unsupported { .. }) => {}
-            Err(error) => return Err(error),
+            Err(error) => failure = failure.or(Some(error)),
         }
+    }
+    if let (true, Some(error)) = (found.is_empty(), failure) {
+        return Err(error);
     }
     if found.len() > 1 {
         return Err(ambiguous(
@@ -234,18 +296,7 @@ async fn find_by_shape(
             found.iter().map(|hit| &hit.entity_type),
         ));
     }
-    found.pop().ok_or_else(|| {
-        let mut asked: Vec<&str> = already_asked.into_iter().map(EntityType::as_str).collect();
-        asked.extend(types.iter().map(EntityType::as_str));
-        CatalogError::Unavailable {
-            message: format!(
-                "could not look for {} everywhere: the search of OpenMetadata does not answer. \
-                 It is no {}; where its type is known, name it as type:fqn",
-                reference.written,
-                asked.join(", ")
-            ),
-        }
-    })
+    Ok(found.pop())
 }
 
 /// Why nothing of this name is there: deleted, or misspelt.
