@@ -3,19 +3,24 @@
 //! Upper and lower case differ: OpenMetadata's search does not see that, so what it returns is
 //! compared here.
 
+mod index;
+mod stored;
+
 use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::{
-    Catalog, Client, Snapshot,
+    Catalog, Client,
     error::CatalogError,
     fqn,
     model::{EntitySummary, EntityType, Name, Reference},
-    near::near_names,
     reading,
     snapshot::Kind,
     wire,
 };
+
+use index::{near_live, search, search_exact, words_of};
+use stored::{find_in_snapshot, near_in_snapshot};
 
 /// An entity as OpenMetadata writes it, with the type that it does not write.
 pub(super) struct Found {
@@ -320,118 +325,6 @@ async fn missing_live(
     not_found(reference, near_live(client, reference).await)
 }
 
-/// Search documents whose FQN or id is this one, letter by letter.
-async fn search_exact(
-    client: &Client,
-    name: &Name,
-    is_deleted: bool,
-) -> Result<Vec<Found>, CatalogError> {
-    let (clause, wanted) = match name {
-        Name::Fqn(name) => (json!({"term": {"fullyQualifiedName": name}}), name),
-        Name::Id(id) => (json!({"term": {"id.keyword": id}}), id),
-    };
-    let mut hits = search(client, "*", Some(clause), is_deleted).await?;
-    let field = match name {
-        Name::Fqn(_) => "fullyQualifiedName",
-        Name::Id(_) => "id",
-    };
-    hits.retain(|hit| hit.document.get(field).and_then(Value::as_str) == Some(wanted.as_str()));
-    Ok(hits)
-}
-
-/// Names that the caller may have meant. Best effort: no answer is no suggestion.
-async fn near_live(client: &Client, reference: &Reference) -> Vec<String> {
-    let Name::Fqn(written) = &reference.name else {
-        return Vec::new();
-    };
-    // Other cases and forgotten quotes first: the index finds them by their whole name.
-    let mut candidates = vec![written.clone()];
-    candidates.extend(quoted_forms(written));
-    let clause = json!({"terms": {"fullyQualifiedName": candidates}});
-    let mut hits = search(client, "*", Some(clause), false)
-        .await
-        .unwrap_or_default();
-    if hits.is_empty() {
-        let words = words_of(fqn::parts(written).last().map_or("", String::as_str));
-        if !words.is_empty() {
-            hits = search(client, &words, None, false)
-                .await
-                .unwrap_or_default();
-        }
-    }
-    let names: Vec<String> = hits
-        .iter()
-        .filter_map(|hit| text_of(&hit.document, "fullyQualifiedName"))
-        .collect();
-    near_names(written, names.iter().map(String::as_str))
-}
-
-async fn search(
-    client: &Client,
-    words: &str,
-    clause: Option<Value>,
-    is_deleted: bool,
-) -> Result<Vec<Found>, CatalogError> {
-    let filter = clause.map(|clause| json!({"query": {"bool": {"must": [clause]}}}).to_string());
-    let mut query = vec![
-        ("q", words),
-        // Everything: `dataAsset` knows no services, users and teams, and old servers not it.
-        ("index", "all"),
-        ("from", "0"),
-        ("size", "10"),
-        ("include_aggregations", "false"),
-        ("track_total_hits", "true"),
-    ];
-    if is_deleted {
-        query.push(("deleted", "true"));
-    }
-    if let Some(filter) = &filter {
-        query.push(("query_filter", filter));
-    }
-    let version = client.version().await?;
-    let fields = [
-        "fullyQualifiedName",
-        "name",
-        "displayName",
-        "entityType",
-        "description",
-        "service",
-        "tier",
-        reading::owner_field(version),
-        "tags",
-        reading::domain_field(version),
-        "deleted",
-        "serviceType",
-        "id",
-    ];
-    query.extend(fields.map(|field| ("include_source_fields", field)));
-    let answer = client.get("search/query", &query).await?;
-    let hits: Vec<Found> = answer
-        .pointer("/hits/hits")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(|hit| {
-            let document = hit.get("_source")?.clone();
-            let entity_type = EntityType::new(text_of(&document, "entityType")?);
-            Some(Found {
-                entity_type,
-                document,
-            })
-        })
-        .collect();
-    let failed_shards = answer
-        .pointer("/_shards/failed")
-        .and_then(Value::as_u64)
-        .unwrap_or(0);
-    if hits.is_empty() && failed_shards > 0 {
-        return Err(CatalogError::Unavailable {
-            message: format!("{failed_shards} parts of OpenMetadata's search index failed"),
-        });
-    }
-    Ok(hits)
-}
-
 /// Search itself is the trouble, not the caller.
 fn is_search_trouble(error: &CatalogError) -> bool {
     matches!(
@@ -442,112 +335,6 @@ fn is_search_trouble(error: &CatalogError) -> bool {
             | CatalogError::Timeout { .. }
             | CatalogError::Invalid { .. }
     )
-}
-
-/// The name with neighbouring parts put into one quoted part: a dot that belongs to a name.
-fn quoted_forms(written: &str) -> Vec<String> {
-    const MOST: usize = 30;
-    let parts = fqn::parts(written);
-    let mut forms = Vec::new();
-    for length in 2..=parts.len() {
-        for start in (0..=parts.len() - length).rev() {
-            let mut form: Vec<String> = parts[..start].to_vec();
-            form.push(parts[start..start + length].join("."));
-            form.extend_from_slice(&parts[start + length..]);
-            forms.push(fqn::joined(&form));
-            if forms.len() == MOST {
-                return forms;
-            }
-        }
-    }
-    forms
-}
-
-/// Letters and digits alone: nothing that means something to a query parser.
-fn words_of(text: &str) -> String {
-    let spaced: String = text
-        .chars()
-        .map(|c| {
-            if c.is_alphanumeric() || c == '_' {
-                c
-            } else {
-                ' '
-            }
-        })
-        .collect();
-    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn find_in_snapshot(snapshot: &Snapshot, reference: &Reference) -> Result<Found, CatalogError> {
-    let mut found: Vec<Found> = Vec::new();
-    for (kind, type_of_kind) in SNAPSHOT_KINDS {
-        for (document_type, document) in documents_of(snapshot, *kind, &reference.name)? {
-            let entity_type = EntityType::new(
-                text_of(&document, "entityType")
-                    .or_else(|| (!document_type.is_empty()).then_some(document_type))
-                    .unwrap_or_else(|| (*type_of_kind).to_owned()),
-            );
-            let is_asked = reference
-                .entity_type
-                .as_ref()
-                .is_none_or(|wanted| *wanted == entity_type);
-            let is_new = found.iter().all(|hit| hit.entity_type != entity_type);
-            if is_asked && is_new && !entity_type.as_str().is_empty() {
-                found.push(Found {
-                    entity_type,
-                    document,
-                });
-            }
-        }
-    }
-    let (mut alive, deleted): (Vec<_>, Vec<_>) = found
-        .into_iter()
-        .partition(|hit| !is_deleted(&hit.document));
-    match (alive.len(), deleted.first()) {
-        (0, Some(hit)) => Err(gone(reference, hit)),
-        (0, None) => Err(not_found(reference, near_in_snapshot(snapshot, reference)?)),
-        (1, _) => alive.pop().ok_or_else(|| not_found(reference, Vec::new())),
-        _ => Err(ambiguous(
-            reference,
-            alive.iter().map(|hit| &hit.entity_type),
-        )),
-    }
-}
-
-/// Where entities stand in a snapshot, the fullest document first, with the type of those kinds
-/// that hold one type alone.
-const SNAPSHOT_KINDS: &[(Kind, &str)] = &[
-    (Kind::Entity, ""),
-    (Kind::SearchDocument, ""),
-    (Kind::TestCase, "testCase"),
-    (Kind::IngestionPipeline, "ingestionPipeline"),
-];
-
-fn documents_of(
-    snapshot: &Snapshot,
-    kind: Kind,
-    name: &Name,
-) -> Result<Vec<(String, Value)>, CatalogError> {
-    match name {
-        Name::Fqn(name) => snapshot.documents_named(kind, name),
-        Name::Id(id) => snapshot.documents_with_id(kind, id),
-    }
-}
-
-fn near_in_snapshot(
-    snapshot: &Snapshot,
-    reference: &Reference,
-) -> Result<Vec<String>, CatalogError> {
-    let Name::Fqn(written) = &reference.name else {
-        return Ok(Vec::new());
-    };
-    let mut names = Vec::new();
-    for (kind, _) in SNAPSHOT_KINDS {
-        names.extend(snapshot.names(*kind)?);
-    }
-    names.sort();
-    names.dedup();
-    Ok(near_names(written, names.iter().map(String::as_str)))
 }
 
 fn is_deleted(document: &Value) -> bool {
@@ -591,23 +378,4 @@ fn bare(reference: &Reference) -> &str {
 
 fn text_of(document: &Value, field: &str) -> Option<String> {
     wire::text(document, field)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tries_the_quotes_that_a_dot_in_a_name_needs() {
-        let forms = quoted_forms("pg.db.core.votes.2025");
-        assert_eq!(forms[0], "pg.db.core.\"votes.2025\"");
-        assert_eq!(forms.len(), 10);
-        assert!(quoted_forms("bills").is_empty());
-        assert!(quoted_forms(&"a.".repeat(500)).len() <= 30);
-    }
-
-    #[test]
-    fn nothing_that_a_query_parser_reads_is_left() {
-        assert_eq!(words_of("motions/amend(ments:\"x"), "motions amend ments x");
-    }
 }
