@@ -175,7 +175,7 @@ impl Catalog {
         let entity_type = EntityType::new(entity_type);
         let read = match (self, name) {
             (Self::Live(client), name) => {
-                reading::read(client, &entity_type, name, Depth::Summary).await
+                reading::read_with(client, &entity_type, name, Vec::new(), &[]).await
             }
             // The snapshot knows them by FQN, where a name with a dot is quoted.
             (Self::Snapshot(_), Name::Fqn(name)) => {
