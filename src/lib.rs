@@ -3,5 +3,10 @@
 pub mod answer;
 pub mod app;
 pub mod catalog;
+pub mod cli;
+pub mod logs;
+pub mod mcp;
 pub mod net;
+pub mod settings;
 pub mod tools;
+pub mod web;

@@ -1,3 +1,5 @@
 //! Arguments and exit codes; nothing else.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    openpolicy_mcp::cli::run()
+}

@@ -8,6 +8,7 @@ pub mod clean;
 pub mod cursor;
 pub mod table;
 pub mod text;
+pub mod time;
 
 pub use budget::Budget;
 pub use cursor::CursorScope;

@@ -5,12 +5,16 @@
 
 pub mod arguments;
 pub mod context;
+pub mod contract;
 pub mod error;
 pub mod schema;
+pub mod subject;
+pub mod time;
 
 mod analyze_impact;
 mod control_ingestion;
 mod edit_lineage;
+mod entity_view;
 mod find_lineage_path;
 mod find_root_cause;
 mod get_changes;

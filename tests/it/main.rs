@@ -1,6 +1,8 @@
 //! All integration tests, in one binary so that they link once.
 
+mod evaluator;
 mod replay;
+mod replay_catalog;
 mod support;
 
 mod changes;
@@ -12,3 +14,4 @@ mod lineage;
 mod protocol;
 mod quality;
 mod search;
+mod source;

@@ -9,14 +9,14 @@ use crate::support::{bin, tokens};
 const VERSIONS: [Version; 2] = [Version::V1_12_6, Version::V1_2_0];
 
 /// An answer as a client sees it.
-struct Heard {
-    status: u16,
+pub struct Heard {
+    pub status: u16,
     headers: reqwest::header::HeaderMap,
     text: String,
 }
 
 impl Heard {
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
     }
 }
@@ -49,7 +49,7 @@ async fn ask_as(replay: &Replay, token: Option<&str>, method: &str, target: &str
     heard(request).await
 }
 
-async fn get(replay: &Replay, target: &str) -> Heard {
+pub async fn get(replay: &Replay, target: &str) -> Heard {
     ask_as(replay, Some("any"), "GET", target).await
 }
 

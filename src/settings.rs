@@ -1,6 +1,7 @@
 //! What a server is started with: every setting as a value, already parsed.
 //!
-//! Whoever reads flags, environment and files fills this in; nothing here reads any of them.
+//! Whoever reads flags, environment and files fills this in; nothing here reads any of them. It
+//! stands left of every room that is configured by it.
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
@@ -40,9 +41,10 @@ pub struct OpenMetadataSettings {
 }
 
 /// With what this server signs in to OpenMetadata.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub enum Credential {
     /// No credential of its own: callers bring theirs.
+    #[default]
     None,
     Token(SecretString),
     /// Read again when the file changes.

@@ -1,0 +1,114 @@
+//! Flags and environment into the settings of the app: flags win, then the environment.
+//!
+//! Secrets have no flags: a process list shows flags to everyone on the machine.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use secrecy::SecretString;
+
+use super::{CatalogChoice, Failure};
+use crate::settings::{CatalogSettings, Credential, Identity, OpenMetadataSettings};
+
+/// How to reach OpenMetadata. Its credential comes from the environment: OPENMETADATA_TOKEN, or
+/// OPENMETADATA_TOKEN_FILE, or OPENMETADATA_EMAIL with OPENMETADATA_PASSWORD (or _PASSWORD_FILE).
+#[derive(Debug, Clone, Args)]
+pub(super) struct OpenMetadataArguments {
+    /// Address of OpenMetadata, with or without /api; also a page of it.
+    #[arg(long, env = "OPENMETADATA_URL", hide_env_values = true)]
+    url: Option<String>,
+    /// A file that holds the token; read again when it changes.
+    #[arg(long, value_name = "PATH", env = "OPENMETADATA_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+    /// PEM certificates to trust beside the built-in roots.
+    #[arg(long, value_name = "PATH", env = "OPENMETADATA_CA_FILE")]
+    ca_file: Option<PathBuf>,
+    /// `caller`: only the token in the header X-OpenMetadata-Token of each call is used.
+    #[arg(long, value_name = "server|caller", default_value = "server")]
+    catalog_identity: Identity,
+}
+
+impl CatalogChoice {
+    /// The catalog that flags and environment name.
+    pub(super) fn settings(&self) -> Result<CatalogSettings, Failure> {
+        if self.demo {
+            return Ok(CatalogSettings::Demo);
+        }
+        self.openmetadata.settings()
+    }
+}
+
+impl OpenMetadataArguments {
+    /// No address means no catalog; a credential without an address is a mistake.
+    pub(super) fn settings(&self) -> Result<CatalogSettings, Failure> {
+        let credential = self.credential()?;
+        let Some(url) = self.url.clone().filter(|url| !url.trim().is_empty()) else {
+            return match credential {
+                Credential::None => Ok(CatalogSettings::None),
+                _ => Err(Failure::Usage(
+                    "there is a credential for OpenMetadata but no address: set OPENMETADATA_URL"
+                        .into(),
+                )),
+            };
+        };
+        Ok(CatalogSettings::OpenMetadata(OpenMetadataSettings {
+            url,
+            credential,
+            ca_file: self.ca_file.clone(),
+            identity: self.catalog_identity,
+        }))
+    }
+
+    fn credential(&self) -> Result<Credential, Failure> {
+        let token = secret("OPENMETADATA_TOKEN");
+        let email = text("OPENMETADATA_EMAIL");
+        let password = secret_or_file("OPENMETADATA_PASSWORD")?;
+        match (&self.token_file, token, email, password) {
+            (Some(path), _, _, _) if !path.as_os_str().is_empty() => {
+                Ok(Credential::TokenFile(path.clone()))
+            }
+            (_, Some(token), _, _) => Ok(Credential::Token(token)),
+            (_, None, Some(email), Some(password)) => Ok(Credential::Password { email, password }),
+            (_, None, None, None) => Ok(Credential::None),
+            (_, None, Some(_), None) => Err(Failure::Usage(
+                "OPENMETADATA_EMAIL is set, OPENMETADATA_PASSWORD is not".into(),
+            )),
+            (_, None, None, Some(_)) => Err(Failure::Usage(
+                "OPENMETADATA_PASSWORD is set, OPENMETADATA_EMAIL is not".into(),
+            )),
+        }
+    }
+}
+
+/// The secret in this variable, or in the file that `<variable>_FILE` names.
+pub(super) fn secret_or_file(variable: &str) -> Result<Option<SecretString>, Failure> {
+    if let Some(secret) = secret(variable) {
+        return Ok(Some(secret));
+    }
+    let Some(path) = text(&format!("{variable}_FILE")) else {
+        return Ok(None);
+    };
+    let secret = std::fs::read_to_string(Path::new(&path)).map_err(|error| {
+        Failure::Usage(format!(
+            "{variable}_FILE names {path}, which cannot be read: {error}"
+        ))
+    })?;
+    let secret = secret.trim();
+    if secret.is_empty() {
+        return Err(Failure::Usage(format!(
+            "{variable}_FILE names {path}, which is empty"
+        )));
+    }
+    Ok(Some(SecretString::from(secret)))
+}
+
+fn secret(variable: &str) -> Option<SecretString> {
+    text(variable).map(SecretString::from)
+}
+
+/// A variable that is set to something.
+fn text(variable: &str) -> Option<String> {
+    let value = std::env::var(variable).ok()?;
+    let value = value.trim();
+    (!value.is_empty()).then(|| value.to_owned())
+}

@@ -1,0 +1,131 @@
+//! The command line: which commands there are, and how each ends.
+
+mod demo;
+mod doctor;
+mod environment;
+mod init;
+mod places;
+mod serve;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, error::ErrorKind};
+
+use crate::app::AppError;
+
+/// An MCP server that bridges OpenMetadata and the platform that carries the data.
+///
+/// Without a command it serves MCP over stdin and stdout, which is what a client starts.
+#[derive(Debug, Parser)]
+#[command(
+    name = "openpolicy-mcp",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit codes: 0 fine, 1 it did not work, 2 wrong usage or settings.\n\
+                  Secrets are taken from the environment or from files, never from flags."
+)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::ServeArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve MCP (the default): over stdio, or over HTTP with --http.
+    Serve(Box<serve::ServeArguments>),
+    /// Serve MCP on the built-in demo catalog; needs nothing else.
+    Demo(demo::DemoArguments),
+    /// List the tools, call one by hand, or write their contracts.
+    #[command(subcommand)]
+    Tools(tools::ToolsCommand),
+    /// Check the connection to OpenMetadata and say what to do about each fault.
+    Doctor(doctor::DoctorArguments),
+    /// Print or write the configuration of an MCP client.
+    Init(Box<init::InitArguments>),
+}
+
+/// Why a command ends badly. What it says goes to stderr.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// Exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// Exit code 1.
+    #[error("{0}")]
+    Error(String),
+    /// Exit code 1; everything has been printed already.
+    #[error("")]
+    Said,
+    #[error(transparent)]
+    App(#[from] AppError),
+}
+
+impl Failure {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::Error(_) | Self::Said => 1,
+            Self::App(error) => error.exit_code(),
+        }
+    }
+}
+
+/// Reads the arguments of the process, runs the command, and answers how it ended.
+pub fn run() -> ExitCode {
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => {
+            // Help and version are asked for; everything else is wrong usage.
+            let is_asked_for = matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            );
+            // A closed stdout or stderr leaves nobody to tell.
+            let _ = error.print();
+            return ExitCode::from(if is_asked_for { 0 } else { 2 });
+        }
+    };
+    let ended = match line.command {
+        None => serve::run(line.serve),
+        Some(Command::Serve(arguments)) => serve::run(*arguments),
+        Some(Command::Demo(arguments)) => demo::run(arguments),
+        Some(Command::Tools(command)) => tools::run(command),
+        Some(Command::Doctor(arguments)) => doctor::run(&arguments),
+        Some(Command::Init(arguments)) => init::run(*arguments),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let message = failure.to_string();
+            if !message.is_empty() {
+                eprintln!("{message}");
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// Runs a command that waits for something.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Error(format!("no threads could be started: {error}")))?;
+    let ended = runtime.block_on(work);
+    // A read of stdin that never ends must not hold the process.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Which catalog a command asks.
+#[derive(Debug, Clone, Args)]
+struct CatalogChoice {
+    /// Ask the built-in demo catalog.
+    #[arg(long)]
+    demo: bool,
+    #[command(flatten)]
+    openmetadata: environment::OpenMetadataArguments,
+}

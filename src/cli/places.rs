@@ -1,0 +1,44 @@
+//! What differs between operating systems: where clients keep their files, and who may read them.
+//!
+//! Linux is tested. The paths of macOS and Windows are those that the clients document; nobody has
+//! run this there yet.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// The user's home folder, if the environment names one.
+pub fn home() -> Option<PathBuf> {
+    let variable = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+    folder(variable)
+}
+
+/// The folder of Claude Desktop's `claude_desktop_config.json`.
+pub fn claude_desktop() -> Option<PathBuf> {
+    if cfg!(windows) {
+        return Some(folder("APPDATA")?.join("Claude"));
+    }
+    if cfg!(target_os = "macos") {
+        return Some(home()?.join("Library/Application Support/Claude"));
+    }
+    let configuration = folder("XDG_CONFIG_HOME").or_else(|| Some(home()?.join(".config")))?;
+    Some(configuration.join("Claude"))
+}
+
+/// Takes the file away from everyone but its owner. On Windows the folders of a user are that
+/// already, and nothing is changed.
+pub fn for_owner_alone(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    }
+    let _ = path;
+    Ok(())
+}
+
+fn folder(variable: &str) -> Option<PathBuf> {
+    let value = std::env::var_os(variable)?;
+    (!value.is_empty()).then(|| PathBuf::from(value))
+}

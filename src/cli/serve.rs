@@ -1,0 +1,112 @@
+//! `serve`: speaks MCP over stdio or HTTP.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+
+use super::{Failure, block_on, environment};
+use crate::{
+    app,
+    settings::{
+        Answers, CatalogSettings, HttpSettings, LogFormat, LogLevel, LogSettings, Settings,
+        ToolSwitches, Transport,
+    },
+};
+
+/// Serves MCP until the client hangs up (stdio) or a signal comes.
+#[derive(Debug, Args)]
+pub(super) struct ServeArguments {
+    #[command(flatten)]
+    openmetadata: environment::OpenMetadataArguments,
+    #[command(flatten)]
+    pub(super) server: ServerArguments,
+}
+
+/// What every command that serves takes.
+#[derive(Debug, Args)]
+pub(super) struct ServerArguments {
+    /// Serve Streamable HTTP at /mcp (and the older SSE at /sse) instead of stdio. Beyond
+    /// loopback this needs a bearer token: OPENPOLICY_HTTP_TOKEN or OPENPOLICY_HTTP_TOKEN_FILE.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) http: Option<SocketAddr>,
+    /// A name that clients may use in `Host` beside the loopback names.
+    #[arg(long, value_name = "HOST[:PORT]", requires = "http")]
+    allow_host: Vec<String>,
+    /// A web origin that may call, beside the loopback ones.
+    #[arg(long, value_name = "ORIGIN", requires = "http")]
+    allow_origin: Vec<String>,
+    /// Keep sessions for clients of older protocol versions.
+    #[arg(long, requires = "http")]
+    http_sessions: bool,
+    /// Toolsets to list: catalog, catalog-write, or all [default: those that read].
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        env = "OPENPOLICY_TOOLSETS"
+    )]
+    toolsets: Vec<String>,
+    /// Tools to list; without --toolsets these alone.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    tools: Vec<String>,
+    /// Tools to leave away.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    exclude_tools: Vec<String>,
+    /// List only tools that read; wins over everything.
+    #[arg(long)]
+    read_only: bool,
+    /// `text`: leave the structured form and the output schemas away.
+    #[arg(long, value_name = "both|text", default_value = "both")]
+    answers: Answers,
+    /// Logs go to stderr.
+    #[arg(long, value_name = "text|json", default_value = "text")]
+    log_format: LogFormat,
+    /// A level (`info`) or a filter (`openpolicy_mcp=debug`).
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log_level: String,
+}
+
+pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
+    let catalog = arguments.openmetadata.settings()?;
+    let settings = arguments.server.settings(catalog)?;
+    block_on(async { Ok(app::serve(settings).await?) })
+}
+
+impl ServerArguments {
+    /// The settings of a server on this catalog.
+    pub(super) fn settings(self, catalog: CatalogSettings) -> Result<Settings, Failure> {
+        let transport = match self.http {
+            None => Transport::Stdio,
+            Some(address) => Transport::Http(HttpSettings {
+                address,
+                token: environment::secret_or_file("OPENPOLICY_HTTP_TOKEN")?,
+                allowed_hosts: self.allow_host,
+                allowed_origins: self.allow_origin,
+                sessions: self.http_sessions,
+            }),
+        };
+        Ok(Settings {
+            catalog,
+            transport,
+            tools: ToolSwitches {
+                toolsets: self.toolsets,
+                tools: self.tools,
+                exclude_tools: self.exclude_tools,
+                read_only: self.read_only,
+            },
+            answers: self.answers,
+            logs: LogSettings {
+                format: self.log_format,
+                level: LogLevel(self.log_level),
+            },
+        })
+    }
+
+    /// Lists every toolset unless the caller chose.
+    pub(super) fn with_all_toolsets(mut self) -> Self {
+        if self.toolsets.is_empty() && self.tools.is_empty() {
+            self.toolsets = vec!["all".to_owned()];
+        }
+        self
+    }
+}

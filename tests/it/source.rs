@@ -1,0 +1,206 @@
+//! The rules of the source that a compiler does not check: rooms, openings, words left out.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The rooms from left to right; those of one row do not use each other. A room may use any room
+/// left of it.
+const ROWS: &[&[&str]] = &[
+    &["settings"],
+    &["answer", "net", "logs"],
+    &["catalog"],
+    &["tools"],
+    &["mcp"],
+    &["web"],
+    &["app"],
+    &["cli"],
+];
+
+/// Crates that only their owners use: a path that begins so, below `src/`.
+const OWNERS: &[(&str, &[&str])] = &[
+    ("rmcp", &["mcp/", "tools/"]),
+    ("axum", &["mcp/", "web/"]),
+    ("reqwest", &["net/"]),
+    ("rusqlite", &["catalog/snapshot"]),
+    ("clap", &["cli/"]),
+];
+
+struct Source {
+    /// Below `src/`, with `/`.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// The code before its unit tests.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let lines = self.text.lines().enumerate();
+        lines
+            .take_while(|(_, line)| !line.starts_with("#[cfg(test)]"))
+            .map(|(number, line)| (number + 1, line.split("//").next().unwrap_or_default()))
+    }
+
+    fn room(&self) -> &str {
+        let first = self.path.split('/').next().unwrap_or_default();
+        first.strip_suffix(".rs").unwrap_or(first)
+    }
+}
+
+fn sources() -> Vec<Source> {
+    fn walk(folder: &Path, root: &Path, all: &mut Vec<Source>) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                walk(&path, root, all);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let name = path.strip_prefix(root).expect("below src");
+                all.push(Source {
+                    path: name.to_string_lossy().replace('\\', "/"),
+                    text: fs::read_to_string(&path).expect("a text"),
+                });
+            }
+        }
+    }
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut all = Vec::new();
+    walk(&root, &root, &mut all);
+    assert!(all.len() > 40, "the sources are found");
+    all
+}
+
+fn row(room: &str) -> Option<usize> {
+    ROWS.iter().position(|rooms| rooms.contains(&room))
+}
+
+/// The rooms that a piece of code names by `crate::…`, also in `use crate::{a, b::c}` groups.
+fn rooms_named(code: &str) -> Vec<String> {
+    let mut named = Vec::new();
+    for part in code.split("crate::").skip(1) {
+        if let Some(group) = part.strip_prefix('{') {
+            let mut depth = 0;
+            let mut name = String::new();
+            let mut is_head = true;
+            for character in group.chars() {
+                match character {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => {
+                        named.push(std::mem::take(&mut name));
+                        is_head = true;
+                    }
+                    ':' if depth == 0 => is_head = false,
+                    other if depth == 0 && is_head && !other.is_whitespace() => name.push(other),
+                    _ => {}
+                }
+            }
+            named.push(name);
+        } else {
+            let is_word = |character: char| character.is_alphanumeric() || character == '_';
+            named.push(
+                part.chars()
+                    .take_while(|&character| is_word(character))
+                    .collect(),
+            );
+        }
+    }
+    named.retain(|name| !name.is_empty());
+    named
+}
+
+#[test]
+fn groups_of_imports_are_read() {
+    let code =
+        "use crate::{\n answer::{Answer, Table},\n catalog,\n};\nlet x = crate::tools::all();";
+    assert_eq!(rooms_named(code), ["answer", "catalog", "tools"]);
+}
+
+#[test]
+fn rooms_use_only_rooms_left_of_them() {
+    let mut faults = Vec::new();
+    for source in sources() {
+        let room = source.room();
+        if matches!(room, "main" | "lib") {
+            continue;
+        }
+        let Some(own) = row(room) else {
+            faults.push(format!("src/{} is in no room: add it to ROWS", source.path));
+            continue;
+        };
+        let code: String = source.code().map(|(_, line)| format!("{line}\n")).collect();
+        for named in rooms_named(&code) {
+            match row(&named) {
+                _ if named == room => {}
+                Some(other) if other < own => {}
+                Some(_) => faults.push(format!("src/{} uses crate::{named}", source.path)),
+                None => faults.push(format!("src/{} uses no room: crate::{named}", source.path)),
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn vendor_crates_have_owners() {
+    let mut faults = Vec::new();
+    for source in sources() {
+        for (number, line) in source.code() {
+            for (vendor, owners) in OWNERS {
+                let is_named = line.contains(&format!("{vendor}::"))
+                    || line.contains(&format!("use {vendor};"));
+                // `my_rmcp::` is another word.
+                let is_word = line
+                    .split(vendor)
+                    .next()
+                    .and_then(|before| before.chars().last())
+                    .is_none_or(|last| !last.is_alphanumeric() && last != '_');
+                if is_named && is_word && !owners.iter().any(|owner| source.path.starts_with(owner))
+                {
+                    faults.push(format!("src/{}:{number} uses {vendor}", source.path));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn every_file_opens_with_its_one_job() {
+    for source in sources() {
+        let first = source.text.lines().next().unwrap_or_default();
+        assert!(
+            first.starts_with("//! ") && first.len() > 8,
+            "src/{} does not open with `//!` and its job",
+            source.path
+        );
+    }
+}
+
+#[test]
+fn the_server_neither_panics_nor_prints() {
+    let mut faults = Vec::new();
+    for source in sources() {
+        let is_command_line = source.path.starts_with("cli/");
+        for (number, line) in source.code() {
+            let mut banned = vec![
+                ".unwrap()",
+                ".expect(",
+                "panic!(",
+                "todo!(",
+                "unimplemented!(",
+                "dbg!(",
+                "unsafe ",
+            ];
+            if !is_command_line {
+                // stdout carries protocol only.
+                banned.extend(["println!(", "print!("]);
+            }
+            for word in banned.iter().filter(|word| line.contains(**word)) {
+                faults.push(format!("src/{}:{number} has {word}", source.path));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
