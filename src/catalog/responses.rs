@@ -40,8 +40,9 @@ pub fn read(reply: &Reply, asked: &str) -> Result<Value, CatalogError> {
     }
     match serde_json::from_slice(body) {
         Ok(value) => Ok(redact::value(value)),
-        // `/system/health` says OK, control calls answer in words.
-        Err(_) if !matches!(body[0], b'{' | b'[' | b'"') && !is_json(reply) => {
+        // `/system/health` says OK; control calls answer in words, some under a JSON content type
+        // (1.12.6, ingestion/toggle).
+        Err(_) if !matches!(body[0], b'{' | b'[' | b'"') && (!is_json(reply) || is_words(body)) => {
             Ok(Value::String(redact::text(&String::from_utf8_lossy(body))))
         }
         Err(error) => Err(CatalogError::BadUpstream {
@@ -214,6 +215,11 @@ fn is_json(reply: &Reply) -> bool {
     reply
         .header("content-type")
         .is_some_and(|kind| kind.contains("json"))
+}
+
+/// One short line of words, which no cut JSON is.
+fn is_words(body: &[u8]) -> bool {
+    body.len() <= 300 && body[0].is_ascii_alphabetic() && !body.contains(&b'\n')
 }
 
 /// One line, cut.

@@ -29,7 +29,10 @@ pub const TOOL: Tool = Tool {
     result: || {
         let mut fields = vec![("counts", schema::object()), ("incidents", schema::table())];
         fields.extend(schema::paged("tests"));
-        schema::result(&["tests", "counts", "total", "returned", "complete"], &fields)
+        schema::result(
+            &["tests", "counts", "total", "returned", "complete"],
+            &fields,
+        )
     },
     call: |context, arguments| -> Call<'_> { Box::pin(call(context, arguments)) },
 };
@@ -83,10 +86,15 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let deadline = context.deadline();
     let (tests, incidents) = futures::join!(
         catalog.test_cases(&scope, deadline),
-        catalog.incidents(&scope, 0, now, deadline)
+        // A day more: clocks differ, and the newest state is the one that counts.
+        catalog.incidents(&scope, 0, now + times::DAY, deadline)
     );
     let tests = tests?;
-    let mut answer = Answer::new(Budget::of(if arguments.limit.is_some() { 7_600 } else { 1_800 }));
+    let mut answer = Answer::new(Budget::of(if arguments.limit.is_some() {
+        7_600
+    } else {
+        1_800
+    }));
     subject::put_source(&mut answer, &catalog);
 
     let mut counts = count(&tests.cases);
@@ -115,7 +123,11 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     }
     let total = chosen.len() as u64;
     let limit = arguments.limit.unwrap_or(DEFAULT_LIMIT) as usize;
-    let mut rows: Vec<TestCase> = chosen.into_iter().skip(start as usize).take(limit).collect();
+    let mut rows: Vec<TestCase> = chosen
+        .into_iter()
+        .skip(start as usize)
+        .take(limit)
+        .collect();
     for missed in catalog.last_results(&mut rows, now, deadline).await {
         answer.warn(format!("could not look at {missed}"));
     }
@@ -246,7 +258,9 @@ fn row(case: &TestCase) -> Vec<Value> {
         case.fqn.clone().into(),
         case.entity.clone().into(),
         case.column.clone().into(),
-        case.status.map_or("never_run", |status| status.as_str()).into(),
+        case.status
+            .map_or("never_run", |status| status.as_str())
+            .into(),
         case.last.as_ref().map(|last| times::text(last.at)).into(),
         case.last
             .as_ref()

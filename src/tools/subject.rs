@@ -35,7 +35,10 @@ pub async fn service(catalog: &Catalog, written: &str) -> Result<Target, ToolErr
     }
     Err(ToolError::invalid(
         "service",
-        format!("`{}` is a {}, not a service", target.fqn, target.entity_type),
+        format!(
+            "`{}` is a {}, not a service",
+            target.fqn, target.entity_type
+        ),
         "give the name of a service, or this name as `entity`",
     ))
 }
