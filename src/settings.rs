@@ -41,9 +41,10 @@ pub struct OpenMetadataSettings {
 }
 
 /// With what this server signs in to OpenMetadata.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub enum Credential {
     /// No credential of its own: callers bring theirs.
+    #[default]
     None,
     Token(SecretString),
     /// Read again when the file changes.

@@ -6,12 +6,13 @@ use http::{HeaderMap, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use crate::net;
+use crate::{net, settings::Credential};
 
 use super::{
-    credentials::{Credential, Credentials},
+    client_cache::{Held, Reader},
+    credentials::Credentials,
     error::CatalogError,
-    responses,
+    jwt, responses,
     server::Server,
 };
 
@@ -24,6 +25,7 @@ pub type Query<'a> = &'a [(&'a str, &'a str)];
 pub struct Client {
     server: Arc<Server>,
     credentials: Credentials,
+    reader: Reader,
 }
 
 /// What a write sends.
@@ -50,6 +52,7 @@ pub enum Method {
 impl Client {
     pub fn new(server: Arc<Server>, credential: Credential) -> Self {
         Self {
+            reader: server.cache().reader(),
             server,
             credentials: Credentials::new(credential),
         }
@@ -58,26 +61,62 @@ impl Client {
     /// GET below `/api/v1` (no leading slash; segments encoded with `fqn::path_segment`).
     ///
     /// The answer is free of credentials and connections. Retries, time-outs, the size bound and
-    /// the cache apply. `CatalogError::NotFound` for 404 of an entity; `Unsupported` where this
-    /// version does not have the route.
+    /// the cache apply (an answer may be 30 s old; see `get_fresh`). `CatalogError::NotFound` for
+    /// 404 of an entity; `Unsupported` where this version does not have the route.
     pub async fn get(&self, path: &str, query: Query<'_>) -> Result<Value, CatalogError> {
+        let url = self.server.url(path, query)?;
+        // A token file is looked at before the cache is: another token is another reader.
+        let token = self.credentials.token(&self.server).await?;
+        let reader = self.reader.as_identity(self.credentials.identity());
         let asked = responses::asked("GET", path);
-        let request = net::Request {
+        let ask = self.ask(url.clone(), asked, token);
+        self.server.cache().read(reader, url.as_str(), ask).await
+    }
+
+    /// `get` past the cache: for reading back, and for comparing before a write.
+    pub async fn get_fresh(&self, path: &str, query: Query<'_>) -> Result<Value, CatalogError> {
+        let url = self.server.url(path, query)?;
+        let token = self.credentials.token(&self.server).await?;
+        let held = self.ask(url, responses::asked("GET", path), token).await?;
+        Ok(held.answer)
+    }
+
+    async fn ask(
+        &self,
+        url: url::Url,
+        asked: String,
+        token: Option<SecretString>,
+    ) -> Result<Held, CatalogError> {
+        let mut request = net::Request {
             method: http::Method::GET,
-            url: self.server.url(path, query)?,
-            headers: self.headers().await?,
+            url,
+            headers: headers(token.as_ref())?,
             body: None,
         };
-        let reply = self
+        let unreachable = |error| self.server.unreachable(&error);
+        let mut reply = self
             .server
-            .send(request)
+            .read(request.clone())
             .await
-            .map_err(|error| self.server.unreachable(&error))?;
-        responses::read(&reply, &asked)
+            .map_err(unreachable)?;
+        if reply.status == 401
+            && let Some(other) = self.another_token(token.as_ref()).await?
+        {
+            request.headers = headers(Some(&other))?;
+            reply = self.server.read(request).await.map_err(unreachable)?;
+        }
+        let answer = responses::read(&reply, &asked)
+            .map_err(|error| self.explained(error, token.as_ref()))?;
+        Ok(Held {
+            answer,
+            bytes: reply.body.len(),
+        })
     }
 
     /// Sends a write once. The answer may be empty (`Value::Null`). Every cached read of this
-    /// server is dropped.
+    /// server is dropped, whether the write succeeds or not.
+    ///
+    /// `UnknownOutcome` where the server may have acted and its answer did not come.
     pub async fn write(&self, write: Write<'_>) -> Result<Value, CatalogError> {
         let method = match write.method {
             Method::Put => http::Method::PUT,
@@ -86,38 +125,37 @@ impl Client {
             Method::Delete => http::Method::DELETE,
         };
         let asked = responses::asked(method.as_str(), write.path);
-        let mut headers = self.headers().await?;
-        if write.body.is_some() {
-            headers.insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static(write.content_type.unwrap_or("application/json")),
-            );
-        }
-        if let Some(version) = write.if_match {
-            let tag = HeaderValue::try_from(format!("W/\"{version:?}\""));
-            headers.insert(
-                header::IF_MATCH,
-                tag.map_err(|_| CatalogError::Invalid {
-                    argument: None,
-                    message: format!("{version} is not a version"),
-                })?,
-            );
-        }
-        let request = net::Request {
+        let token = self.credentials.token(&self.server).await?;
+        let mut request = net::Request {
             method,
             url: self.server.url(write.path, write.query)?,
-            headers,
+            headers: headers(token.as_ref())?,
             body: write.body.map(|body| body.to_string().into_bytes()),
         };
-        match self.server.send(request).await {
-            Ok(reply) => responses::read(&reply, &asked),
-            Err(error) if error.may_have_arrived() => Err(CatalogError::UnknownOutcome {
-                message: format!("it is unknown whether {asked} took effect: {error}"),
-                how_to_check: "read the entity again and compare before repeating the change"
-                    .into(),
-            }),
-            Err(error) => Err(self.server.unreachable(&error)),
+        add_headers(&mut request.headers, &write)?;
+        let sent = self.server.send(request.clone()).await;
+        self.server.cache().forget();
+        let mut reply = sent.map_err(|error| self.unknown(&error, &asked))?;
+        // Refused is not done: sending it once more with another token is safe.
+        if reply.status == 401
+            && let Some(other) = self.another_token(token.as_ref()).await?
+        {
+            request.headers = headers(Some(&other))?;
+            add_headers(&mut request.headers, &write)?;
+            let sent = self.server.send(request).await;
+            self.server.cache().forget();
+            reply = sent.map_err(|error| self.unknown(&error, &asked))?;
         }
+        // A gateway that gave up does not know what happened behind it.
+        if matches!(reply.status, 502 | 504) {
+            return Err(unknown_outcome(&asked, &format!("HTTP {}", reply.status)));
+        }
+        responses::read(&reply, &asked).map_err(|error| match error {
+            CatalogError::BadUpstream { message } if reply.status < 300 => {
+                unknown_outcome(&asked, &message)
+            }
+            error => self.explained(error, token.as_ref()),
+        })
     }
 
     /// The server's version, asked once and kept.
@@ -125,22 +163,127 @@ impl Client {
         self.server.version().await
     }
 
-    async fn headers(&self) -> Result<HeaderMap, CatalogError> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        if let Some(token) = self.credentials.token().await? {
-            headers.insert(header::AUTHORIZATION, bearer(&token)?);
+    /// Where the server is, for addresses of its pages.
+    pub fn address(&self) -> &super::address::Address {
+        self.server.address()
+    }
+
+    /// The server that this client asks, for `doctor`.
+    pub fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
+    /// The token that this client would send now, for `doctor`.
+    pub async fn token(&self) -> Result<Option<SecretString>, CatalogError> {
+        self.credentials.token(&self.server).await
+    }
+
+    async fn another_token(
+        &self,
+        refused: Option<&SecretString>,
+    ) -> Result<Option<SecretString>, CatalogError> {
+        match refused {
+            Some(refused) => self.credentials.renewed(&self.server, refused).await,
+            None => Ok(None),
         }
-        Ok(headers)
+    }
+
+    /// A refused credential, with what is wrong with it and what to do.
+    fn explained(&self, error: CatalogError, token: Option<&SecretString>) -> CatalogError {
+        match error {
+            CatalogError::Unauthorized { message, .. } => {
+                let kind = self.credentials.credential();
+                let token = token.map(ExposeSecret::expose_secret);
+                let (why, advice) = refused(kind, token, jiff::Timestamp::now());
+                CatalogError::Unauthorized {
+                    message: format!("{message}; {why}"),
+                    advice,
+                }
+            }
+            other => other,
+        }
+    }
+
+    fn unknown(&self, error: &net::NetError, asked: &str) -> CatalogError {
+        if error.may_have_arrived() {
+            unknown_outcome(asked, &error.to_string())
+        } else {
+            self.server.unreachable(error)
+        }
     }
 }
 
-fn bearer(token: &SecretString) -> Result<HeaderValue, CatalogError> {
-    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret().trim()))
-        .map_err(|_| CatalogError::Unauthorized {
-            message: "the token holds characters that no token has (a line break, a quote?)".into(),
-            advice: "copy it again from OpenMetadata, on one line".into(),
+/// Why a server may have refused this token, and what helps.
+fn refused(kind: &Credential, token: Option<&str>, now: jiff::Timestamp) -> (String, String) {
+    let Some(token) = token else {
+        return ("no token was sent".into(), jwt::WHERE_FROM.into());
+    };
+    let looked = jwt::Token::look(token);
+    let has_expired = looked
+        .claims()
+        .is_some_and(|claims| claims.has_expired(now));
+    let advice = match (&looked, kind) {
+        (jwt::Token::Other(_), _) => jwt::WHERE_FROM.into(),
+        (_, Credential::Password { .. }) => {
+            "the login itself worked: check that the user is not disabled and that the clocks agree"
+                .into()
+        }
+        (_, Credential::TokenFile(path)) if has_expired => format!(
+            "put a new token into {}: it is read again at once",
+            path.display()
+        ),
+        _ if has_expired => format!("get a new one. {}", jwt::WHERE_FROM),
+        _ => format!(
+            "it may have been revoked or replaced, or be of another OpenMetadata. {}",
+            jwt::WHERE_FROM
+        ),
+    };
+    let why = match looked.claims().and_then(|claims| claims.expires) {
+        Some(end) if has_expired => format!("the token expired at {end}"),
+        _ => format!("the token {looked}"),
+    };
+    (why, advice)
+}
+
+fn unknown_outcome(asked: &str, why: &str) -> CatalogError {
+    CatalogError::UnknownOutcome {
+        message: format!("it is unknown whether {asked} took effect: {why}"),
+        how_to_check: "read the entity again and compare before you repeat the change".into(),
+    }
+}
+
+fn headers(token: Option<&SecretString>) -> Result<HeaderMap, CatalogError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    if let Some(token) = token {
+        headers.insert(header::AUTHORIZATION, bearer(token)?);
+    }
+    Ok(headers)
+}
+
+fn add_headers(headers: &mut HeaderMap, write: &Write<'_>) -> Result<(), CatalogError> {
+    if write.body.is_some() {
+        let kind = write.content_type.unwrap_or("application/json");
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    }
+    if let Some(version) = write.if_match {
+        // `1.0` keeps its point: versions are written so.
+        let tag = HeaderValue::try_from(format!("W/\"{version:?}\""));
+        let tag = tag.map_err(|_| CatalogError::Invalid {
+            argument: None,
+            message: format!("{version} is not a version"),
         })?;
+        headers.insert(header::IF_MATCH, tag);
+    }
+    Ok(())
+}
+
+fn bearer(token: &SecretString) -> Result<HeaderValue, CatalogError> {
+    let value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
+    let mut value = value.map_err(|_| CatalogError::Unauthorized {
+        message: "the token holds characters that no token has, such as a line break".into(),
+        advice: "copy it again from OpenMetadata, on one line".into(),
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -7,14 +7,20 @@ pub mod address;
 pub mod catalogs;
 pub mod changes;
 pub mod client;
+pub mod client_cache;
+pub mod columns;
 pub mod credentials;
+pub mod difference;
 pub mod entities;
 pub mod error;
+pub mod facts;
 pub mod fqn;
 pub mod graph;
 pub mod ingestion;
+pub mod jwt;
 pub mod lineage;
 pub mod listing;
+mod login;
 pub mod lookup;
 pub mod model;
 pub mod near;
@@ -25,6 +31,7 @@ pub mod reference;
 pub mod responses;
 pub mod scope;
 pub mod search;
+pub mod sections;
 pub mod server;
 pub mod snapshot;
 pub mod version;
@@ -35,10 +42,11 @@ use std::sync::Arc;
 
 pub use catalogs::{Catalogs, Settings};
 pub use client::Client;
-pub use credentials::Credential;
 pub use error::CatalogError;
 pub use model::{EntitySummary, EntityType, Reference};
 pub use snapshot::Snapshot;
+
+pub use crate::settings::{Credential, Identity};
 
 /// One catalog as one caller sees it. Cheap to clone.
 #[derive(Clone)]

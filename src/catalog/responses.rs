@@ -23,13 +23,18 @@ pub fn asked(method: &str, path: &str) -> String {
 /// The JSON of an answer, free of credentials; `Null` for an empty one. Anything but JSON is an
 /// error whatever the status says.
 pub fn read(reply: &Reply, asked: &str) -> Result<Value, CatalogError> {
+    read_as_sent(reply, asked).map(redact::value)
+}
+
+/// `read`, credentials and all. For logins alone.
+pub(super) fn read_as_sent(reply: &Reply, asked: &str) -> Result<Value, CatalogError> {
     if !(200..300).contains(&reply.status) {
         return Err(error(reply, asked));
     }
     let body = reply.body.trim_ascii();
-    if body.is_empty() {
+    let Some(first) = body.first() else {
         return Ok(Value::Null);
-    }
+    };
     if is_html(reply) {
         return Err(CatalogError::BadUpstream {
             message: format!(
@@ -39,12 +44,16 @@ pub fn read(reply: &Reply, asked: &str) -> Result<Value, CatalogError> {
         });
     }
     match serde_json::from_slice(body) {
-        Ok(value) => Ok(redact::value(value)),
-        // `/system/health` says OK; control calls answer in words, some under a JSON content type
-        // (1.12.6, ingestion/toggle).
-        Err(_) if !matches!(body[0], b'{' | b'[' | b'"') && (!is_json(reply) || is_words(body)) => {
-            Ok(Value::String(redact::text(&String::from_utf8_lossy(body))))
-        }
+        Ok(value) => Ok(value),
+        // `/system/health` says OK and control calls answer in words, not all of them as text.
+        Err(_) if !matches!(first, b'{' | b'[' | b'"') => std::str::from_utf8(body)
+            .map(|text| Value::String(redact::message(text)))
+            .map_err(|_| CatalogError::BadUpstream {
+                message: format!(
+                    "{asked} was answered with {} bytes that are no text",
+                    body.len()
+                ),
+            }),
         Err(error) => Err(CatalogError::BadUpstream {
             message: format!(
                 "{asked} was answered with broken JSON ({}, {} bytes)",
@@ -61,7 +70,7 @@ pub fn read(reply: &Reply, asked: &str) -> Result<Value, CatalogError> {
 
 /// The error that an answer tells.
 fn error(reply: &Reply, asked: &str) -> CatalogError {
-    let said = message(reply);
+    let said = said(reply);
     let with_text = |text: &str| match &said {
         Some(said) => format!("OpenMetadata {text} {asked}: {said}"),
         None => format!("OpenMetadata {text} {asked} (HTTP {})", reply.status),
@@ -114,6 +123,10 @@ fn error(reply: &Reply, asked: &str) -> CatalogError {
         400..500 => CatalogError::Invalid {
             argument: None,
             message: with_text("did not take"),
+        },
+        // Recorded: search/vector. Switched off is not down.
+        503 if inner.contains("not enabled") => CatalogError::Unsupported {
+            message: with_text("does not offer"),
         },
         502 | 503 => CatalogError::Unavailable {
             message: with_text("is not there to answer"),
@@ -178,7 +191,7 @@ fn missing(said: &str) -> String {
 }
 
 /// The server's own words, cleaned and cut.
-fn message(reply: &Reply) -> Option<String> {
+pub fn said(reply: &Reply) -> Option<String> {
     if is_html(reply) {
         return None;
     }
@@ -192,7 +205,7 @@ fn message(reply: &Reply) -> Option<String> {
         .strip_prefix("An exception with message [")
         .and_then(|rest| rest.strip_suffix("] was thrown while processing request."))
         .unwrap_or(&text);
-    let text = short(&redact::text(text), LONGEST_MESSAGE);
+    let text = short(&redact::message(text), LONGEST_MESSAGE);
     (!text.is_empty()).then_some(text)
 }
 
@@ -209,17 +222,6 @@ fn is_html(reply: &Reply) -> bool {
             .header("content-type")
             .is_some_and(|kind| kind.contains("text/html"))
             && !matches!(body.first(), Some(b'{' | b'[')))
-}
-
-fn is_json(reply: &Reply) -> bool {
-    reply
-        .header("content-type")
-        .is_some_and(|kind| kind.contains("json"))
-}
-
-/// One short line of words, which no cut JSON is.
-fn is_words(body: &[u8]) -> bool {
-    body.len() <= 300 && body[0].is_ascii_alphabetic() && !body.contains(&b'\n')
 }
 
 /// One line, cut.

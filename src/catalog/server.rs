@@ -5,15 +5,26 @@ use std::{
     time::{Duration, Instant},
 };
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use http::{HeaderMap, HeaderValue, header};
 use tokio::sync::Semaphore;
 
 use crate::net::{self, Http, NetError, Reply};
 
-use super::{address::Address, client::Query, error::CatalogError, responses, version::Version};
+use super::{
+    address::Address, client::Query, client_cache::Cache, error::CatalogError, responses,
+    version::Version,
+};
 
 /// How long a version that was read holds: servers are upgraded while we run.
 const VERSION_HOLDS: Duration = Duration::from_secs(600);
+
+/// Everything that one read may take, repetitions and waiting for a permit with it. Below the 50 s
+/// of a call, so that a tool can still say what it has.
+const LONGEST_READ: Duration = Duration::from_secs(30);
+
+/// The longest `Retry-After` that is waited for here; longer ones are told to the caller.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Requests in flight at once, of all callers together.
 const REQUESTS_AT_ONCE: usize = 16;
@@ -23,6 +34,7 @@ pub struct Server {
     http: Http,
     permits: Semaphore,
     version: Mutex<Option<(Instant, Version)>>,
+    cache: Cache,
 }
 
 impl Server {
@@ -32,6 +44,7 @@ impl Server {
             http: Http::new(settings),
             permits: Semaphore::new(REQUESTS_AT_ONCE),
             version: Mutex::new(None),
+            cache: Cache::new(),
         }
     }
 
@@ -48,11 +61,54 @@ impl Server {
             })
     }
 
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
     /// Sends once, within the bound of requests at once.
     pub async fn send(&self, request: net::Request) -> Result<Reply, NetError> {
+        self.send_within(request, self.http.settings().request_timeout)
+            .await
+    }
+
+    async fn send_within(&self, request: net::Request, time: Duration) -> Result<Reply, NetError> {
+        // The semaphore is never closed, so there always is a permit to wait for.
         let _permit = self.permits.acquire().await;
-        let timeout = self.http.settings().request_timeout;
-        self.http.send(request, timeout).await
+        self.http.send(request, time).await
+    }
+
+    /// Sends a read, again where that may help: no connection, a connection that broke, too many
+    /// requests, or a proxy that finds nobody. Never after 500, which OpenMetadata answers to what
+    /// it does not understand.
+    pub async fn read(&self, request: net::Request) -> Result<Reply, NetError> {
+        let end = Instant::now() + LONGEST_READ;
+        let mut waits = ExponentialBuilder::default()
+            .with_min_delay(self.http.settings().first_pause)
+            .with_max_delay(Duration::from_secs(2))
+            .with_max_times(3)
+            .with_jitter()
+            .build();
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let attempt = self.send_within(request.clone(), left);
+            let outcome = match tokio::time::timeout(left, attempt).await {
+                Ok(outcome) => outcome,
+                Err(_) => return Err(NetError::Timeout),
+            };
+            let least = match &outcome {
+                Ok(reply) => wait_asked_for(reply),
+                Err(NetError::Connect { .. } | NetError::Broken { .. }) => Some(Duration::ZERO),
+                Err(NetError::Setup { .. } | NetError::Timeout | NetError::TooLarge { .. }) => None,
+            };
+            let (Some(least), Some(wait)) = (least, waits.next()) else {
+                return outcome;
+            };
+            let wait = wait.max(least);
+            if Instant::now() + wait >= end {
+                return outcome;
+            }
+            tokio::time::sleep(wait).await;
+        }
     }
 
     /// The version, asked once and kept for a while. Needs no token.
@@ -113,4 +169,16 @@ impl Server {
             },
         }
     }
+}
+
+/// Whether an answer is worth asking again, and how long it wants us to wait.
+fn wait_asked_for(reply: &Reply) -> Option<Duration> {
+    let asked_for = responses::retry_after(reply).unwrap_or_default();
+    let is_passing = match reply.status {
+        429 | 502 | 504 => true,
+        // Switched off does not pass.
+        503 => !responses::said(reply).is_some_and(|said| said.contains("not enabled")),
+        _ => false,
+    };
+    (is_passing && asked_for <= LONGEST_RETRY_AFTER).then_some(asked_for)
 }

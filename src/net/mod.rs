@@ -27,6 +27,8 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// The longest answer that is read, in bytes, unpacked.
     pub longest_body: usize,
+    /// Before a read is repeated for the first time; longer each time.
+    pub first_pause: Duration,
 }
 
 impl Default for Settings {
@@ -37,6 +39,7 @@ impl Default for Settings {
             silence_timeout: Duration::from_secs(20),
             request_timeout: Duration::from_secs(30),
             longest_body: 16 * 1024 * 1024,
+            first_pause: Duration::from_millis(150),
         }
     }
 }

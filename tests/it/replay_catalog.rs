@@ -198,3 +198,25 @@ async fn the_old_server_lacks_routes() {
         (400, &"Invalid field name owners".into())
     );
 }
+
+#[tokio::test]
+async fn lists_are_filtered_as_asked() {
+    let replay = Replay::start(Version::V1_12_6).await;
+    let tests = "/api/v1/dataQuality/testCases?limit=50&includeAllTests=true&entityLink=";
+    let total = async |name: &str| {
+        let heard = get(&replay, &format!("{tests}%3C%23E::table::{name}%3E")).await;
+        heard.json()["paging"]["total"].clone()
+    };
+    assert_eq!(total("openpolicy_pg.openpolicy.core.votes").await, 1);
+    assert_eq!(total("warehouse.DW.MESH.m001").await, 0);
+    let runs = "/api/v1/services/ingestionPipelines?service=warehouse&fields=pipelineStatuses";
+    assert_eq!(get(&replay, runs).await.json()["paging"]["total"], 2);
+    let latest = "/api/v1/services/ingestionPipelines/openpolicy_pg.pg_metadata/pipelineStatus";
+    let body = get(
+        &replay,
+        &format!("{latest}?startTs=1794532829000&endTs=1795224029624&limit=2"),
+    )
+    .await
+    .json();
+    assert_eq!(body["data"].as_array().unwrap().len(), 2);
+}

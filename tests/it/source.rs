@@ -9,10 +9,11 @@ use std::{
 /// left of it.
 const ROWS: &[&[&str]] = &[
     &["settings"],
-    &["answer", "net"],
+    &["answer", "net", "logs"],
     &["catalog"],
     &["tools"],
-    &["mcp", "web"],
+    &["mcp"],
+    &["web"],
     &["app"],
     &["cli"],
 ];

@@ -14,7 +14,7 @@ use super::matching::{LARGEST_WINDOW, projected};
 use super::recordings::{Recording, Version};
 use super::wire::{Answer, Seen};
 use super::words::{self, Query};
-use super::{absent, entities, legacy_lineage};
+use super::{absent, entities, legacy_lineage, lists};
 
 /// Whatever can be worked out, by the kind of request.
 pub fn answer(version: Version, seen: &Seen) -> Option<Answer> {
@@ -28,7 +28,9 @@ pub fn answer(version: Version, seen: &Seen) -> Option<Answer> {
     match seen.path.strip_prefix("/api/v1/")? {
         "search/query" => search(version, seen),
         path if path.starts_with("lineage/") => legacy_lineage::answer(version, path, seen),
-        path => entities::answer(version, path, seen),
+        path => {
+            lists::answer(version, path, seen).or_else(|| entities::answer(version, path, seen))
+        }
     }
 }
 
@@ -135,6 +137,15 @@ pub fn search(version: Version, seen: &Seen) -> Option<Answer> {
     let fails_in = sort
         .failing_index(version)
         .filter(|index| indexes.contains(*index));
+    // What a document lacks cannot be told where only its names are known. (What it has can: the
+    // recorded filters by owner, tier, tag, domain and name agree over all indexes.)
+    let is_judged = |document: &Document| document.is_whole || !indexes.contains(&document.index);
+    let negates = filter
+        .as_ref()
+        .is_some_and(|filter| filter.to_string().contains("must_not"));
+    if negates && !documents.all.iter().all(is_judged) {
+        return None;
+    }
     let mut hits: Vec<Hit> = documents
         .all
         .iter()

@@ -10,6 +10,7 @@ pub mod entities;
 pub mod evaluator;
 pub mod filters;
 pub mod legacy_lineage;
+pub mod lists;
 pub mod matching;
 pub mod recordings;
 pub mod replay;

@@ -1,0 +1,98 @@
+//! A message from its bytes, and the answer to what is none.
+
+use rmcp::{
+    ErrorData,
+    model::{ClientJsonRpcMessage, RequestId},
+};
+use serde_json::Value;
+
+/// What a line, or the body of a POST, is.
+pub(super) enum Parsed {
+    Message(Box<ClientJsonRpcMessage>),
+    /// No message: the answer to it.
+    Refused(Value),
+    Nothing,
+}
+
+/// A message from its bytes; never fails silently.
+pub(super) fn parsed(bytes: &[u8]) -> Parsed {
+    // RFC 8259 §8.1: a byte order mark may be ignored.
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let bytes = bytes.trim_ascii();
+    if bytes.is_empty() {
+        return Parsed::Nothing;
+    }
+    let error = match serde_json::from_slice::<ClientJsonRpcMessage>(bytes) {
+        Ok(message) => return Parsed::Message(Box::new(message)),
+        Err(error) => error,
+    };
+    let Ok(value) = serde_json::from_slice::<Value>(bytes) else {
+        return Parsed::Refused(refusal(
+            None,
+            ErrorData::parse_error("this is not valid JSON", None),
+        ));
+    };
+    let (what, id) = match &value {
+        Value::Array(_) => ("batches are not supported; send messages one by one", None),
+        Value::Object(fields) if !fields.contains_key("method") => {
+            // Perhaps a reply to a request that this server never sent.
+            ("a message has `method`", fields.get("id"))
+        }
+        Value::Object(fields) if fields.get("jsonrpc") != Some(&"2.0".into()) => {
+            ("`jsonrpc` is not \"2.0\"", fields.get("id"))
+        }
+        Value::Object(fields) => ("this is no request of the protocol", fields.get("id")),
+        _ => ("a message is an object", None),
+    };
+    tracing::debug!(%error, "A message could not be read");
+    let id = id.and_then(|id| serde_json::from_value(id.clone()).ok());
+    Parsed::Refused(refusal(id, ErrorData::invalid_request(what, None)))
+}
+
+/// An error reply. JSON-RPC wants `id: null` where the id is not known.
+pub(super) fn refusal(id: Option<RequestId>, error: ErrorData) -> Value {
+    serde_json::json!({ "jsonrpc": "2.0", "id": id, "error": error })
+}
+
+/// Keeps the protocol library from ending a connection: before the first request it takes
+/// anything but a request as a reason to.
+#[derive(Default)]
+pub(super) struct Opening {
+    has_request: bool,
+}
+
+impl Opening {
+    pub(super) fn may_pass(&mut self, message: &ClientJsonRpcMessage) -> bool {
+        self.has_request |= matches!(message, ClientJsonRpcMessage::Request(_));
+        self.has_request
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(line: &str) -> Value {
+        match parsed(line.as_bytes()) {
+            Parsed::Refused(answer) => answer,
+            Parsed::Message(message) => panic!("read as {message:?}"),
+            Parsed::Nothing => panic!("ignored"),
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_answered_by_what_is_wrong() {
+        assert_eq!(refused("{nonsense")["error"]["code"], -32700);
+        assert_eq!(refused("{nonsense")["id"], Value::Null);
+        assert_eq!(refused("[]")["error"]["code"], -32600);
+        assert_eq!(refused("5")["error"]["code"], -32600);
+        let answer = refused(r#"{"id":7,"method":"ping"}"#);
+        assert_eq!(answer["id"], 7);
+        assert!(
+            answer["error"]["message"]
+                .as_str()
+                .unwrap()
+                .contains("jsonrpc")
+        );
+    }
+}

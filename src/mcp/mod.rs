@@ -1,0 +1,19 @@
+//! The MCP edge: one service, and the transports that carry it.
+
+pub mod catalogs;
+pub mod guard;
+pub mod http;
+mod listen;
+pub mod listing;
+mod messages;
+mod parameters;
+mod prompts;
+mod resources;
+pub mod selection;
+pub mod server;
+mod sse;
+pub mod stdio;
+
+pub use catalogs::LazyCatalogs;
+pub use selection::Selection;
+pub use server::McpServer;

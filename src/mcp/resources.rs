@@ -1,0 +1,207 @@
+//! Entities as resources, and completions of their types and names.
+//!
+//! Both ask the tools, so that the same rights, bounds and cleaning apply.
+
+use std::time::Duration;
+
+use rmcp::{
+    ErrorData,
+    model::{
+        CompleteRequestParams, CompleteResult, CompletionInfo, ReadResourceResult,
+        ResourceContents, ResourceTemplate,
+    },
+};
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::McpServer;
+use crate::{
+    answer::clean,
+    catalog::EntityType,
+    tools::{Caller, ErrorCode, ToolError, arguments::near},
+};
+
+const SCHEME: &str = "openmetadata://";
+
+/// A person waits for a completion while typing.
+const LONGEST_COMPLETION: Duration = Duration::from_secs(5);
+
+pub fn templates() -> Vec<ResourceTemplate> {
+    vec![
+        ResourceTemplate::new("openmetadata://{type}/{fqn}", "entity")
+            .with_title("Entity")
+            .with_description("An entity of the catalog by type and fully qualified name")
+            .with_mime_type("application/json"),
+    ]
+}
+
+/// An entity as JSON, as `get_entity` answers it.
+pub async fn read(
+    server: &McpServer,
+    uri: &str,
+    caller: Caller,
+    cancelled: &CancellationToken,
+) -> Result<ReadResourceResult, ErrorData> {
+    let (entity_type, fqn) = parsed(uri)?;
+    let arguments = json!({ "entities": [format!("{entity_type}:{fqn}")] });
+    let answer = server
+        .outcome("get_entity", arguments, caller, cancelled)
+        .await
+        .map_err(protocol_error)?;
+    let structured = answer.structured();
+    if rows(&structured, "entities").is_empty() {
+        return Err(ErrorData::resource_not_found(
+            format!("there is no {entity_type} `{}`", clean::text(&fqn, 200)),
+            structured.get("missing").cloned(),
+        ));
+    }
+    let text = Value::Object(structured).to_string();
+    Ok(ReadResourceResult::new(vec![
+        ResourceContents::text(text, uri).with_mime_type("application/json"),
+    ]))
+}
+
+/// Type and FQN of a resource.
+fn parsed(uri: &str) -> Result<(String, String), ErrorData> {
+    let invalid = |what: String, data: Option<Value>| Err(ErrorData::invalid_params(what, data));
+    let Some((entity_type, fqn)) = uri
+        .strip_prefix(SCHEME)
+        .and_then(|rest| rest.split_once('/'))
+        .filter(|(entity_type, fqn)| !entity_type.is_empty() && !fqn.is_empty())
+    else {
+        return invalid(
+            format!(
+                "`{}` is no resource of this server; they are openmetadata://{{type}}/{{fqn}}",
+                clean::text(uri, 200)
+            ),
+            None,
+        );
+    };
+    if !EntityType::known().any(|known| known == entity_type) {
+        return invalid(
+            format!("there is no entity type `{}`", clean::text(entity_type, 60)),
+            Some(json!({ "did_you_mean": near(entity_type, EntityType::known()) })),
+        );
+    }
+    match percent_encoding::percent_decode_str(fqn).decode_utf8() {
+        Ok(fqn) => Ok((entity_type.to_owned(), fqn.into_owned())),
+        Err(_) => invalid("the name in the URI is not UTF-8".into(), None),
+    }
+}
+
+fn protocol_error(error: ToolError) -> ErrorData {
+    let data = Some(Value::Object(error.structured()));
+    match error.code {
+        ErrorCode::NotFound => ErrorData::resource_not_found(error.message, data),
+        ErrorCode::InvalidArgument | ErrorCode::Ambiguous => {
+            ErrorData::invalid_params(error.message, data)
+        }
+        _ => ErrorData::internal_error(error.message, data),
+    }
+}
+
+/// Values for what a person is typing. Empty where the catalog could not be asked: a completion
+/// has no place for an error.
+pub async fn complete(
+    server: &McpServer,
+    request: &CompleteRequestParams,
+    caller: Caller,
+    cancelled: &CancellationToken,
+) -> CompleteResult {
+    let written = request.argument.value.trim();
+    let values = match request.argument.name.as_str() {
+        "type" => EntityType::known()
+            .filter(|known| starts_with(known, written))
+            .map(str::to_owned)
+            .collect(),
+        "fqn" | "entity" if !written.is_empty() => {
+            let mut arguments = json!({ "query": written, "limit": 20 });
+            if let Some(entity_type) = request
+                .context
+                .as_ref()
+                .and_then(|context| context.get_argument("type"))
+            {
+                arguments["types"] = json!([entity_type]);
+            }
+            let search = server.outcome("search_entities", arguments, caller, cancelled);
+            match tokio::time::timeout(LONGEST_COMPLETION, search).await {
+                Ok(Ok(answer)) => nearest(column(&answer.structured(), "hits", "fqn"), written),
+                Ok(Err(_)) | Err(_) => Vec::new(),
+            }
+        }
+        _ => Vec::new(),
+    };
+    let mut values = values;
+    let has_more = values.len() > CompletionInfo::MAX_VALUES;
+    values.truncate(CompletionInfo::MAX_VALUES);
+    CompleteResult::new(CompletionInfo::with_pagination(values, None, has_more).unwrap_or_default())
+}
+
+fn starts_with(name: &str, written: &str) -> bool {
+    name.get(..written.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(written))
+}
+
+/// Names that begin as written first, the rest in the order of the search.
+fn nearest(mut names: Vec<String>, written: &str) -> Vec<String> {
+    names.sort_by_key(|name| !starts_with(name, written));
+    names
+}
+
+fn rows<'a>(fields: &'a Map<String, Value>, name: &str) -> &'a [Value] {
+    match fields.get(name) {
+        Some(Value::Object(table)) => table.get("rows").and_then(Value::as_array),
+        Some(Value::Array(items)) => Some(items),
+        _ => None,
+    }
+    .map_or(&[], Vec::as_slice)
+}
+
+/// One column of a table of an answer, with the prefix of the table put back.
+fn column(fields: &Map<String, Value>, name: &str, column: &str) -> Vec<String> {
+    let table = fields.get(name).and_then(Value::as_object);
+    let Some(position) = table
+        .and_then(|table| table.get("columns"))
+        .and_then(Value::as_array)
+        .and_then(|columns| columns.iter().position(|name| name == column))
+    else {
+        return Vec::new();
+    };
+    let prefix = table
+        .and_then(|table| table.get("prefix"))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    rows(fields, name)
+        .iter()
+        .filter_map(|row| row.get(position)?.as_str())
+        .map(|cell| format!("{prefix}{cell}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uri_is_a_type_and_an_encoded_name() {
+        let read = |uri: &str| parsed(uri).map_err(|error| error.message.into_owned());
+        assert_eq!(
+            read("openmetadata://table/pg.db.core.a%2Fb"),
+            Ok(("table".into(), "pg.db.core.a/b".into()))
+        );
+        assert!(
+            read("openmetadata://tabel/x")
+                .unwrap_err()
+                .contains("tabel")
+        );
+        assert!(read("file:///etc/passwd").is_err());
+        assert!(read("openmetadata://table/").is_err());
+        assert!(read("openmetadata://table/%ff").is_err());
+    }
+
+    #[test]
+    fn names_that_begin_as_written_come_first() {
+        let names = vec!["a.bills".to_owned(), "bills.x".to_owned()];
+        assert_eq!(nearest(names, "Bil"), ["bills.x", "a.bills"]);
+    }
+}
