@@ -163,6 +163,11 @@ impl Client {
         self.server.version().await
     }
 
+    /// Where the server is, for addresses of its pages.
+    pub fn address(&self) -> &super::address::Address {
+        self.server.address()
+    }
+
     /// The server that this client asks, for `doctor`.
     pub fn server(&self) -> &Arc<Server> {
         &self.server

@@ -46,6 +46,72 @@ impl Catalog {
         })
     }
 
+    /// Names that the caller may have meant; none where that cannot be told.
+    pub(super) async fn near(&self, reference: &Reference) -> Vec<String> {
+        match self {
+            Self::Live(client) => near_live(client, reference).await,
+            Self::Snapshot(snapshot) => near_in_snapshot(snapshot, reference).unwrap_or_default(),
+        }
+    }
+
+    /// Entities of these types with this display name, whatever the case.
+    pub(super) async fn with_display_name(
+        &self,
+        display_name: &str,
+        types: &[&str],
+    ) -> Result<Vec<Found>, CatalogError> {
+        let mut found = match self {
+            Self::Live(client) => {
+                let clause = json!({"terms": {"entityType": types}});
+                let words = words_of(display_name);
+                if words.is_empty() {
+                    return Ok(Vec::new());
+                }
+                match search(client, &words, Some(clause), false).await {
+                    Ok(hits) => hits,
+                    Err(error) if is_search_trouble(&error) => Vec::new(),
+                    Err(error) => return Err(error),
+                }
+            }
+            Self::Snapshot(snapshot) => {
+                let mut found = Vec::new();
+                for name in snapshot.names(Kind::Entity)? {
+                    for (entity_type, document) in snapshot.documents_named(Kind::Entity, &name)? {
+                        if types.contains(&entity_type.as_str()) {
+                            found.push(Found {
+                                entity_type: EntityType::new(entity_type),
+                                document,
+                            });
+                        }
+                    }
+                }
+                found
+            }
+        };
+        let wanted = display_name.to_lowercase();
+        found.retain(|hit| {
+            types.contains(&hit.entity_type.as_str())
+                && text_of(&hit.document, "displayName")
+                    .is_some_and(|display| display.to_lowercase() == wanted)
+        });
+        Ok(found)
+    }
+
+    /// The summary of an entity whose type is known, read from the database and not the search
+    /// index.
+    pub(super) async fn read_summary(
+        &self,
+        reference: &Reference,
+    ) -> Result<EntitySummary, CatalogError> {
+        let (Self::Live(client), Some(entity_type)) = (self, &reference.entity_type) else {
+            return self.resolve(reference).await;
+        };
+        let found = reading::read(client, entity_type, &reference.name, Depth::Summary).await?;
+        wire::summary(&found.document, Some(entity_type)).ok_or_else(|| CatalogError::BadUpstream {
+            message: format!("what OpenMetadata has as {} has no name", reference.written),
+        })
+    }
+
     pub(super) async fn find(
         &self,
         reference: &Reference,

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{CatalogChoice, Failure, block_on};
 use crate::{
     app,
-    tools::{self, Caller, Context, Effect, contract},
+    tools::{self, Caller, Context, Effect, Tool, contract},
 };
 
 #[derive(Debug, Subcommand)]
@@ -65,12 +65,7 @@ pub(super) fn run(command: ToolsCommand) -> Result<(), Failure> {
     }
 }
 
-async fn call(
-    tool: &tools::Tool,
-    context: &Context,
-    arguments: Value,
-    json: bool,
-) -> Result<(), Failure> {
+async fn call(tool: &Tool, context: &Context, arguments: Value, json: bool) -> Result<(), Failure> {
     let outcome = tokio::time::timeout(Context::LONGEST_CALL, (tool.call)(context, arguments))
         .await
         .map_err(|_| {
@@ -92,7 +87,7 @@ async fn call(
     Ok(())
 }
 
-fn find(name: &str) -> Result<&'static tools::Tool, Failure> {
+fn find(name: &str) -> Result<&'static Tool, Failure> {
     tools::find(name).ok_or_else(|| {
         let names = tools::all().iter().map(|tool| tool.name);
         let near = tools::arguments::near(name, names);

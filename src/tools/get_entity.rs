@@ -1,28 +1,492 @@
-//! `get_entity`.
+//! `get_entity`: up to ten entities with their columns and whatever else is asked for.
 
+use futures::future::join_all;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
-    Call, Context, Effect, ErrorCode, Outcome, Tool, ToolError, Toolset, arguments, schema,
+    Call, Context, Effect, ErrorCode, Outcome, Tool, ToolError, Toolset, arguments,
+    entity_view::{self, ColumnPage, View},
+    schema,
+};
+use crate::{
+    answer::{Answer, Budget, CursorScope, cursor::CursorError},
+    catalog::{
+        Catalog, CatalogError, Reference, columns::Column, entities::Entity, sections::Part,
+    },
 };
 
 pub const TOOL: Tool = Tool {
     name: "get_entity",
     title: "Get entities",
-    description: "",
+    description: "What entities are: description, owners, tags, tier, domain, columns (paged), \
+                  charts, tasks; on request tests, usage, contract, queries, versions, profile.",
     toolset: Toolset::Catalog,
     effect: Effect::Read,
     arguments: schema::of_arguments::<Arguments>,
-    result: || schema::result(&[], &[]),
+    result: || {
+        schema::result(
+            &["total", "returned", "complete"],
+            &[
+                ("entities", schema::list(schema::object())),
+                ("missing", schema::list(schema::object())),
+                ("total", schema::integer()),
+                ("returned", schema::integer()),
+                ("complete", schema::boolean()),
+                ("next", schema::string()),
+                ("source", schema::string()),
+                ("as_of", schema::string()),
+            ],
+        )
+    },
     call: |context, arguments| -> Call<'_> { Box::pin(call(context, arguments)) },
 };
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Arguments {}
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    /// 1 to 10: FQN, type:fqn, id or page URL.
+    #[schemars(length(min = 1, max = 10))]
+    entities: Vec<String>,
+    /// Default: summary with columns. `all` is all but sample rows.
+    sections: Option<Vec<Section>>,
+    /// Only columns whose name contains one of these.
+    columns: Option<Vec<String>>,
+    /// Columns (and members of lists) of each entity; default 50.
+    #[schemars(range(min = 1, max = 500))]
+    limit: Option<usize>,
+    /// `next` of the answer before.
+    cursor: Option<String>,
+}
 
-async fn call(_context: &Context, sent: Value) -> Outcome {
-    let Arguments {} = arguments::read(sent)?;
-    Err(ToolError::new(ErrorCode::Internal, "not built yet"))
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Section {
+    Summary,
+    Columns,
+    Tags,
+    Owners,
+    Members,
+    Quality,
+    Usage,
+    Contract,
+    Queries,
+    Versions,
+    CustomProperties,
+    Profile,
+    Joins,
+    Definition,
+    Sample,
+    All,
+}
+
+const MOST_ENTITIES: usize = 10;
+const DEFAULT_COLUMNS: usize = 50;
+const DEFAULT_MEMBERS: usize = 20;
+/// A cursor's position holds the entity, whether its columns are flat, and the column.
+const COLUMN_BITS: u32 = 24;
+
+async fn call(context: &Context, sent: Value) -> Outcome {
+    let scope = CursorScope::new("get_entity", &sent);
+    let arguments: Arguments = arguments::read(sent)?;
+    if arguments.entities.is_empty() || arguments.entities.len() > MOST_ENTITIES {
+        return Err(ToolError::invalid(
+            "entities",
+            format!("`entities` has {} names", arguments.entities.len()),
+            "give 1 to 10 names; more in further calls",
+        ));
+    }
+    let catalog = context.catalog()?;
+    let from = match &arguments.cursor {
+        None => None,
+        Some(cursor) => Some(Position::of(scope.position(Some(cursor))?, &arguments)?),
+    };
+    let wanted = Wanted::of(&arguments, from.is_some());
+    let asked: Vec<(usize, &String)> = arguments
+        .entities
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| from.is_none_or(|from| from.entity == *index))
+        .collect();
+    let reads = join_all(asked.iter().map(|(index, written)| {
+        let wanted = &wanted;
+        let catalog = &catalog;
+        async move {
+            let read = read(catalog, written, wanted, from);
+            let read = tokio::time::timeout(context.time_left(), read)
+                .await
+                .unwrap_or_else(|_| {
+                    Err(CatalogError::Timeout {
+                        message: "no answer in time".into(),
+                    })
+                });
+            (*index, *written, read)
+        }
+    }))
+    .await;
+    let is_all_failed = reads.iter().all(|(_, _, read)| read.is_err());
+    if is_all_failed
+        && let Some((_, _, Err(error))) = reads
+            .iter()
+            .find(|(_, _, read)| matches!(read, Err(error) if !is_about_one_entity(error)))
+    {
+        return Err(error.clone().into());
+    }
+    Ok(answer(&catalog, &wanted, &scope, from, reads))
+}
+
+/// Where a cursor goes on.
+#[derive(Debug, Clone, Copy)]
+struct Position {
+    entity: usize,
+    /// No nested columns: the server's own column pages count as we do.
+    is_flat: bool,
+    column: usize,
+}
+
+impl Position {
+    fn of(position: u64, arguments: &Arguments) -> Result<Self, CursorError> {
+        let entity = (position >> (COLUMN_BITS + 1)) as usize;
+        if entity >= arguments.entities.len() {
+            return Err(CursorError::Malformed);
+        }
+        Ok(Self {
+            entity,
+            is_flat: (position >> COLUMN_BITS) & 1 == 1,
+            column: (position & ((1 << COLUMN_BITS) - 1)) as usize,
+        })
+    }
+
+    fn number(self) -> u64 {
+        ((self.entity as u64) << (COLUMN_BITS + 1))
+            | (u64::from(self.is_flat) << COLUMN_BITS)
+            | self.column as u64
+    }
+}
+
+/// What the call asks for, defaults filled in.
+struct Wanted {
+    view: View,
+    parts: Vec<(&'static str, Part)>,
+    is_default: bool,
+    has_columns_named: bool,
+    filter: Vec<String>,
+    most_columns: usize,
+}
+
+impl Wanted {
+    fn of(arguments: &Arguments, is_next_page: bool) -> Self {
+        let sections = arguments.sections.clone().unwrap_or_default();
+        let all = sections.contains(&Section::All);
+        let is_default = sections.is_empty();
+        let has = |section: Section| all || sections.contains(&section);
+        let or_default = |section: Section| is_default || has(section);
+        let filter: Vec<String> = arguments
+            .columns
+            .iter()
+            .flatten()
+            .map(|name| name.trim().to_lowercase())
+            .collect();
+        let mut parts = vec![
+            ("quality", Section::Quality, Part::Quality),
+            ("contract", Section::Contract, Part::Contract),
+            ("profile", Section::Profile, Part::Profile),
+            ("queries", Section::Queries, Part::Queries),
+            ("versions", Section::Versions, Part::Versions),
+        ];
+        parts.retain(|(_, section, _)| has(*section));
+        if sections.contains(&Section::Sample) {
+            parts.push(("sample", Section::Sample, Part::Sample));
+        }
+        let mut view = View {
+            details: has(Section::Summary),
+            summary: or_default(Section::Summary),
+            owners: or_default(Section::Owners) || has(Section::Summary),
+            tags: or_default(Section::Tags) || has(Section::Summary),
+            members: or_default(Section::Members),
+            columns: or_default(Section::Columns) || !filter.is_empty(),
+            usage: or_default(Section::Usage),
+            zero_usage: has(Section::Usage),
+            joins: has(Section::Joins),
+            definition: or_default(Section::Definition),
+            custom_properties: or_default(Section::CustomProperties),
+            says_none: !is_default && !all,
+            most_members: arguments.limit.unwrap_or(DEFAULT_MEMBERS),
+        };
+        if is_next_page {
+            // The rest of the columns and nothing twice.
+            parts.clear();
+            view = View {
+                columns: true,
+                ..View::default()
+            };
+        }
+        Self {
+            view,
+            parts: parts
+                .into_iter()
+                .map(|(name, _, part)| (name, part))
+                .collect(),
+            is_default,
+            has_columns_named: sections.contains(&Section::Columns) || !filter.is_empty(),
+            filter,
+            most_columns: arguments.limit.unwrap_or(DEFAULT_COLUMNS),
+        }
+    }
+}
+
+/// One entity as it was read.
+struct Read {
+    entity: Entity,
+    parts: Vec<(&'static str, Result<Option<Value>, CatalogError>)>,
+    /// The columns of this page came alone: how many there are in all.
+    page_of: Option<usize>,
+}
+
+async fn read(
+    catalog: &Catalog,
+    written: &str,
+    wanted: &Wanted,
+    from: Option<Position>,
+) -> Result<Read, CatalogError> {
+    let reference = Reference::parse(written)?;
+    if let Some(from) = from
+        && from.is_flat
+        && wanted.filter.is_empty()
+        && let Some((entity, total)) = catalog
+            .column_page(&reference, from.column, wanted.most_columns)
+            .await?
+    {
+        return Ok(Read {
+            entity,
+            parts: Vec::new(),
+            page_of: Some(total),
+        });
+    }
+    let entity = catalog.entity(&reference).await?;
+    let parts = join_all(wanted.parts.iter().map(|(name, part)| {
+        let entity = &entity;
+        async move { (*name, catalog.part(entity, *part).await) }
+    }))
+    .await;
+    Ok(Read {
+        entity,
+        parts,
+        page_of: None,
+    })
+}
+
+fn answer(
+    catalog: &Catalog,
+    wanted: &Wanted,
+    scope: &CursorScope,
+    from: Option<Position>,
+    reads: Vec<(usize, &String, Result<Read, CatalogError>)>,
+) -> Answer {
+    // Who names a limit above the default asks for more than the default answer holds.
+    let is_generous = wanted.most_columns > DEFAULT_COLUMNS;
+    let budget = if is_generous {
+        Budget::HARD
+    } else {
+        Budget::DEFAULT
+    };
+    let mut answer = Answer::new(budget);
+    let total = reads.len();
+    let mut missing: Vec<Value> = Vec::new();
+    let mut shown: Vec<(usize, Map<String, Value>, Read)> = Vec::new();
+    for (index, written, read) in reads {
+        match read {
+            Err(error) => missing.push(missing_entry(written, &error)),
+            Ok(read) => {
+                let mut fields = entity_view::fields(&read.entity, wanted.view);
+                for (name, part) in &read.parts {
+                    let value = match part {
+                        Ok(Some(value)) => value.clone(),
+                        Ok(None) => "none".into(),
+                        Err(error) => {
+                            answer.warn(format!(
+                                "{name} of {}: could not look: {error}",
+                                read.entity.summary.fqn
+                            ));
+                            continue;
+                        }
+                    };
+                    fields.insert((*name).to_owned(), value);
+                }
+                if !read.entity.is_whole {
+                    answer.warn(format!(
+                        "{}: only what the search index holds is in this snapshot",
+                        read.entity.summary.fqn
+                    ));
+                }
+                shown.push((index, fields, read));
+            }
+        }
+    }
+    let used: usize = shown
+        .iter()
+        .map(|(_, fields, _)| entity_view::tokens_of(fields))
+        .sum::<usize>()
+        + missing.iter().map(crate::answer::budget::of_value).sum::<usize>()
+        // total, returned, complete, next, source, as_of
+        + 80;
+    let mut left = budget.tokens().saturating_sub(used);
+    let mut with_columns = shown
+        .iter()
+        .filter(|(_, _, read)| wanted.view.columns && !read.entity.columns.is_empty())
+        .count();
+    let mut next: Option<String> = None;
+    let mut is_complete = missing.is_empty();
+    let mut entities = Vec::new();
+    for (index, mut fields, read) in shown {
+        if wanted.view.columns && !read.entity.columns.is_empty() {
+            let share = left / with_columns.max(1);
+            with_columns = with_columns.saturating_sub(1);
+            let start = from.map_or(0, |from| from.column);
+            let is_flat = read
+                .entity
+                .columns
+                .iter()
+                .all(|column| column.pointer.matches('/').count() == 2);
+            let cursor = |column: usize| {
+                scope.cursor(
+                    Position {
+                        entity: index,
+                        is_flat,
+                        column,
+                    }
+                    .number(),
+                )
+            };
+            if let Some(table) = columns(&read, wanted, start, share, &mut answer, cursor) {
+                left = left.saturating_sub(entity_view::tokens_of(&table));
+                if let Some(Value::String(cursor)) = table.get("next") {
+                    next.get_or_insert(cursor.clone());
+                    is_complete = false;
+                }
+                fields.insert("columns".into(), table.into());
+            }
+        }
+        is_complete &= fields
+            .values()
+            .all(|value| value.get("complete") != Some(&false.into()));
+        entities.push(Value::Object(fields));
+    }
+    answer.put(
+        "source",
+        if catalog.as_of().is_some() {
+            catalog.source()
+        } else {
+            ""
+        },
+    );
+    answer.put("as_of", catalog.as_of());
+    let returned = entities.len();
+    answer.put("entities", entities);
+    answer.put("missing", missing);
+    answer.put("total", total);
+    answer.put("returned", returned);
+    answer.put("complete", is_complete);
+    answer.put("next", next);
+    answer
+}
+
+fn columns(
+    read: &Read,
+    wanted: &Wanted,
+    start: usize,
+    tokens: usize,
+    answer: &mut Answer,
+    cursor: impl Fn(usize) -> String,
+) -> Option<Map<String, Value>> {
+    let all = &read.entity.columns;
+    let matching: Vec<Column> = all
+        .iter()
+        .filter(|column| {
+            let name = column.name.to_lowercase();
+            wanted.filter.is_empty() || wanted.filter.iter().any(|part| name.contains(part))
+        })
+        .cloned()
+        .collect();
+    let total = read.page_of.unwrap_or(matching.len());
+    let unfiltered = (!wanted.filter.is_empty()).then_some(all.len());
+    if matching.is_empty() && unfiltered.is_some() {
+        let near = wanted
+            .filter
+            .iter()
+            .flat_map(|part| arguments::near(part, all.iter().map(|column| column.name.as_str())))
+            .collect::<Vec<_>>();
+        let mut warning = format!(
+            "no column of {} has this in its name",
+            read.entity.summary.fqn
+        );
+        if !near.is_empty() {
+            warning.push_str(&format!("; there are {}", near.join(", ")));
+        }
+        answer.warn(warning);
+    }
+    // The columns of a page that came alone begin where the cursor says.
+    let rest = if read.page_of.is_some() {
+        &matching[..]
+    } else {
+        matching.get(start..).unwrap_or_default()
+    };
+    let is_wide = total > wanted.most_columns && !wanted.has_columns_named;
+    let has_descriptions = rest.iter().any(|column| column.description.is_some());
+    let descriptions = !(is_wide && wanted.is_default);
+    if !descriptions && has_descriptions {
+        answer.warn("descriptions of the columns are left out: name `columns` or section columns");
+    }
+    entity_view::column_table(
+        ColumnPage {
+            columns: rest,
+            start,
+            total,
+            unfiltered,
+            most: wanted.most_columns,
+            tokens,
+            descriptions,
+        },
+        cursor,
+    )
+}
+
+/// Says something of this entity, not of the connection.
+fn is_about_one_entity(error: &CatalogError) -> bool {
+    matches!(
+        error,
+        CatalogError::NotFound { .. }
+            | CatalogError::Deleted { .. }
+            | CatalogError::Ambiguous { .. }
+            | CatalogError::Invalid { .. }
+            | CatalogError::Forbidden { .. }
+            | CatalogError::Unsupported { .. }
+    )
+}
+
+/// Not found, deleted, not allowed and could not look are different answers.
+fn missing_entry(written: &str, error: &CatalogError) -> Value {
+    let reason = match error {
+        CatalogError::NotFound { .. } => "not_found",
+        CatalogError::Deleted { .. } => "deleted",
+        other => ToolError::from(other.clone()).code.as_str(),
+    };
+    let error = ToolError::from(error.clone());
+    let mut entry = Map::new();
+    entry.insert(
+        "entity".into(),
+        crate::answer::clean::text(written, 300).into(),
+    );
+    entry.insert("reason".into(), reason.into());
+    if error.code != ErrorCode::NotFound {
+        entry.insert(
+            "message".into(),
+            crate::answer::clean::text(&error.message, 300).into(),
+        );
+    }
+    if !error.did_you_mean.is_empty() {
+        entry.insert("did_you_mean".into(), error.did_you_mean.into());
+    }
+    entry.into()
 }

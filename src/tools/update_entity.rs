@@ -1,31 +1,178 @@
-//! `update_entity`.
+//! `update_entity`: shows the difference first, then makes it and reads it back.
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{
-    Call, Context, Effect, ErrorCode, Outcome, Tool, ToolError, Toolset, arguments, schema,
+use super::{Call, Context, Effect, Outcome, Tool, ToolError, Toolset, arguments, schema};
+use crate::{
+    answer::{Answer, Budget},
+    catalog::{
+        Reference,
+        difference::Mode as Way,
+        writes::{Update, UpdateError, Wish},
+    },
 };
 
 pub const TOOL: Tool = Tool {
     name: "update_entity",
     title: "Update entity",
-    description: "",
+    description: "Change description, owners, tags, tier, domain, terms or column descriptions. \
+                  Shows the difference first; dry_run false applies it.",
     toolset: Toolset::CatalogWrite,
     effect: Effect::Write {
         destructive: true,
         idempotent: true,
     },
     arguments: schema::of_arguments::<Arguments>,
-    result: || schema::result(&[], &[]),
+    result: || {
+        schema::result(
+            &["applied", "fqn", "type"],
+            &[
+                ("fqn", schema::string()),
+                ("type", schema::string()),
+                ("changes", schema::list(schema::object())),
+                ("applied", schema::boolean()),
+                ("version", schema::number()),
+                ("next_step", schema::string()),
+                ("source", schema::string()),
+                ("as_of", schema::string()),
+            ],
+        )
+    },
     call: |context, arguments| -> Call<'_> { Box::pin(call(context, arguments)) },
 };
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Arguments {}
+struct Arguments {
+    /// FQN, type:fqn, id or page URL.
+    entity: String,
+    /// The fields to change.
+    set: Fields,
+    /// set replaces; add fills what is empty and extends lists; remove takes the named value away, `*` any.
+    mode: Option<Mode>,
+    /// Default true: nothing is changed.
+    dry_run: Option<bool>,
+    /// `version` of the answer before: refuse if it changed since.
+    expected_version: Option<f64>,
+}
 
-async fn call(_context: &Context, sent: Value) -> Outcome {
-    let Arguments {} = arguments::read(sent)?;
-    Err(ToolError::new(ErrorCode::Internal, "not built yet"))
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+struct Fields {
+    /// Markdown.
+    description: Option<String>,
+    display_name: Option<String>,
+    /// Users or teams, by name or display name.
+    owners: Option<Vec<String>>,
+    /// Such as PII.Sensitive.
+    tags: Option<Vec<String>>,
+    /// Tier1 to Tier5.
+    tier: Option<String>,
+    domain: Option<String>,
+    /// Glossary terms.
+    terms: Option<Vec<String>>,
+    /// Description by column name.
+    columns: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Mode {
+    Set,
+    Add,
+    Remove,
+}
+
+async fn call(context: &Context, sent: Value) -> Outcome {
+    let arguments: Arguments = arguments::read(sent)?;
+    let is_dry = arguments.dry_run.unwrap_or(true);
+    let mode = match arguments.mode {
+        None | Some(Mode::Set) => Way::Set,
+        Some(Mode::Add) => Way::Add,
+        Some(Mode::Remove) => Way::Remove,
+    };
+    let wish = wish(arguments.set)?;
+    let reference = Reference::parse(&arguments.entity)?;
+    let catalog = context.catalog()?;
+    let update = catalog
+        .update(&reference, &wish, mode, is_dry, arguments.expected_version)
+        .await
+        .map_err(|error| match error {
+            UpdateError::Catalog(error) => ToolError::from(error),
+            UpdateError::Impossible(error) => ToolError::invalid(
+                format!("set.{}", error.field),
+                error.message,
+                error.next_step,
+            )
+            .did_you_mean(error.did_you_mean),
+        })?;
+    let mut answer = answer(&update, is_dry);
+    if let Some(as_of) = catalog.as_of() {
+        answer.put(
+            "next_step",
+            "a snapshot cannot be changed: this is the difference alone",
+        );
+        answer.put("source", catalog.source());
+        answer.put("as_of", as_of);
+    }
+    Ok(answer)
+}
+
+fn wish(fields: Fields) -> Result<Wish, ToolError> {
+    let wish = Wish {
+        description: fields.description,
+        display_name: fields.display_name,
+        owners: fields.owners,
+        tags: fields.tags,
+        tier: fields.tier,
+        domain: fields.domain,
+        terms: fields.terms,
+        columns: fields.columns.into_iter().flatten().collect(),
+    };
+    let is_empty = wish.description.is_none()
+        && wish.display_name.is_none()
+        && wish.owners.is_none()
+        && wish.tags.is_none()
+        && wish.tier.is_none()
+        && wish.domain.is_none()
+        && wish.terms.is_none()
+        && wish.columns.is_empty();
+    if is_empty {
+        return Err(ToolError::invalid(
+            "set",
+            "`set` names no field; an empty text counts as absent",
+            "give at least one field; to clear one use mode remove with `*`",
+        ));
+    }
+    Ok(wish)
+}
+
+fn answer(update: &Update, is_dry: bool) -> Answer {
+    let mut answer = Answer::new(Budget::DEFAULT);
+    answer.put("fqn", update.fqn.clone());
+    answer.put("type", update.entity_type.as_str());
+    let changes: Vec<Value> = update
+        .changes
+        .iter()
+        .map(
+            |change| json!({"field": change.field, "before": change.before, "after": change.after}),
+        )
+        .collect();
+    answer.put("changes", changes);
+    answer.put("applied", update.is_applied);
+    answer.put("version", update.version);
+    if update.changes.is_empty() {
+        answer.put("next_step", "nothing to change: it is so already");
+    } else if is_dry {
+        answer.put(
+            "next_step",
+            "nothing was sent; the same call with dry_run false and expected_version as above applies it",
+        );
+    }
+    for warning in &update.warnings {
+        answer.warn(warning);
+    }
+    answer
 }

@@ -433,6 +433,17 @@ fn container_forms_start_docker() {
         json!({"command": "docker",
             "args": ["exec", "-i", "mcp", "/openpolicy-mcp", "serve", "--read-only"]})
     );
+    let own = person
+        .say("init --client mcp-proxy --container om --command /opt/openpolicy-mcp --url http://localhost:8585")
+        .code(0);
+    assert_eq!(
+        own.json()["mcpServers"]["openpolicy"],
+        json!({"command": "docker",
+            "args": ["exec", "-i", "-e", "OPENMETADATA_URL", "-e", "OPENMETADATA_TOKEN", "om",
+                "/opt/openpolicy-mcp", "serve"],
+            "env": {"OPENMETADATA_URL": "http://localhost:8585"}})
+    );
+    assert!(own.err().contains("--pass-environment"), "{}", own.err());
     let run = person
         .say("init --client cursor --image openpolicy-mcp:latest --network platform")
         .code(0)
@@ -627,4 +638,29 @@ fn a_file_with_a_token_in_clear_is_for_its_owner_alone() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+// The examples of the repository are what the commands print.
+
+#[test]
+fn the_examples_are_what_init_prints() {
+    let example = |name: &str| -> Value {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        serde_json::from_str(&fs::read_to_string(path).expect(name)).expect(name)
+    };
+    let person = Person::new();
+    let proxy = person
+        .say("init --client mcp-proxy --container mergev2-openmetadata-server --command /opt/openpolicy-mcp --url http://localhost:8585")
+        .code(0);
+    assert_eq!(proxy.json(), example("docker/mcp-proxy.servers.json"));
+
+    let printed = |line: &str| person.say(line).code(0).json()["mcpServers"].clone();
+    let cursor = &example("mcp.json.example")["mcpServers"];
+    let command = "--client cursor --command openpolicy-mcp";
+    let demo = printed(&format!("init {command} --demo"));
+    assert_eq!(demo["openpolicy"], cursor["openpolicy-demo"]);
+    let own = printed(&format!("init {command} --url http://localhost:8585"));
+    assert_eq!(own["openpolicy"], cursor["openpolicy"]);
+    let http = printed("init --client cursor --http http://127.0.0.1:8765/mcp --http-token");
+    assert_eq!(http["openpolicy"], cursor["openpolicy-http"]);
 }

@@ -12,7 +12,8 @@ const ROWS: &[&[&str]] = &[
     &["answer", "net", "logs"],
     &["catalog"],
     &["tools"],
-    &["mcp", "web"],
+    &["mcp"],
+    &["web"],
     &["app"],
     &["cli"],
 ];

@@ -20,7 +20,8 @@ pub enum Form {
     Stdio { command: String },
     /// A server that runs already answers at this address.
     Http { url: String, with_token: bool },
-    /// The binary is started inside a container that runs already, with its environment.
+    /// The binary is started inside a container that runs already: with its environment, unless
+    /// the wish names an address or a token.
     Exec { container: String, command: String },
     /// A container is started for each session.
     Run {
@@ -121,19 +122,8 @@ pub fn entry(wish: &Wish) -> Result<Entry, EntryError> {
             started(wish.client, command, arguments(wish), environment)
         }
         Form::Exec { container, command } => {
-            let mut all = vec![
-                "exec".to_owned(),
-                "-i".into(),
-                container.clone(),
-                command.clone(),
-            ];
-            all.extend(arguments(wish));
-            if !wish.is_demo {
-                entry.notes.push(format!(
-                    "OPENMETADATA_URL and the token are those of the container `{container}`."
-                ));
-            }
-            started(wish.client, "docker", all, Map::new())
+            let (all, environment) = exec(wish, container, command, &mut entry)?;
+            started(wish.client, "docker", all, environment)
         }
         Form::Run { image, network } => {
             let (all, environment) = run(wish, image, network.as_deref(), &mut entry)?;
@@ -251,23 +241,52 @@ fn run(
             format!("OPENMETADATA_TOKEN_FILE={TOKEN_IN_CONTAINER}"),
         ]);
     }
-    let passed = if wish.client == Client::McpProxy && !wish.is_demo {
-        let with_token = wish.credential == Credential::Reference;
-        let token = with_token.then_some("OPENMETADATA_TOKEN");
-        let names = environment.keys().map(String::as_str).chain(token);
-        let mut names: Vec<&str> = names.chain(["OPENMETADATA_URL"]).collect();
-        names.sort_unstable();
-        names.dedup();
-        names.into_iter().map(str::to_owned).collect()
-    } else {
-        environment.keys().cloned().collect::<Vec<_>>()
-    };
-    for name in passed {
-        all.extend(["-e".to_owned(), name]);
-    }
+    all.extend(passed_on(wish, &environment));
     all.push(image.to_owned());
     all.extend(arguments(wish));
     Ok((all, environment))
+}
+
+fn exec(
+    wish: &Wish,
+    container: &str,
+    command: &str,
+    entry: &mut Entry,
+) -> Result<(Vec<String>, Map<String, Value>), EntryError> {
+    let mut all = vec!["exec".to_owned(), "-i".into()];
+    let mut own = Map::new();
+    if wish.openmetadata_url.is_some() || wish.credential != Credential::Reference {
+        own = environment(wish, entry)?;
+        if let Some(Value::String(path)) = own.remove("OPENMETADATA_TOKEN_FILE") {
+            all.extend(["-e".to_owned(), format!("OPENMETADATA_TOKEN_FILE={path}")]);
+        }
+        all.extend(passed_on(wish, &own));
+    } else if !wish.is_demo {
+        entry.notes.push(format!(
+            "OPENMETADATA_URL and the token are those of the container `{container}`."
+        ));
+    }
+    all.extend([container.to_owned(), command.to_owned()]);
+    all.extend(arguments(wish));
+    Ok((all, own))
+}
+
+/// `-e NAME` for each variable that `docker` finds in its own environment.
+fn passed_on(wish: &Wish, environment: &Map<String, Value>) -> Vec<String> {
+    let mut names: Vec<&str> = environment.keys().map(String::as_str).collect();
+    if wish.client == Client::McpProxy && !wish.is_demo {
+        // Its file cannot refer to them: they come with --pass-environment.
+        if wish.openmetadata_url.is_none() {
+            names.push("OPENMETADATA_URL");
+        }
+        if wish.credential == Credential::Reference {
+            names.push("OPENMETADATA_TOKEN");
+        }
+    }
+    let pairs = names
+        .into_iter()
+        .map(|name| ["-e".to_owned(), name.to_owned()]);
+    pairs.flatten().collect()
 }
 
 fn reference(client: Client, variable: &str, entry: &mut Entry) -> Result<String, EntryError> {

@@ -47,14 +47,14 @@ pub struct InitArguments {
     /// Serve the built-in demo catalog.
     #[arg(long, conflicts_with = "http")]
     demo: bool,
-    /// Address of OpenMetadata.
-    #[arg(long, env = "OPENMETADATA_URL", hide_env_values = true)]
+    /// Address of OpenMetadata [default: OPENMETADATA_URL; with --container that of the container].
+    #[arg(long, value_name = "URL", conflicts_with_all = ["demo", "http"])]
     url: Option<String>,
-    /// A file that holds the OpenMetadata token.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["demo", "http", "container"])]
+    /// A file that holds the OpenMetadata token (with --container a file in the container).
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["demo", "http"])]
     token_file: Option<String>,
     /// Write the value of OPENMETADATA_TOKEN into the configuration.
-    #[arg(long, conflicts_with_all = ["demo", "http", "container", "token_file"])]
+    #[arg(long, conflicts_with_all = ["demo", "http", "token_file"])]
     token_in_clear: bool,
     /// Write into the client's file, or into this one.
     #[arg(long, value_name = "PATH", num_args = 0..=1)]
@@ -181,16 +181,26 @@ fn wish(arguments: &InitArguments) -> Result<Wish, Failure> {
         }
         Credential::Clear(token)
     } else if let Some(path) = &arguments.token_file {
-        let path = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
+        let path = match &form {
+            Form::Exec { .. } => PathBuf::from(path),
+            _ => std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path)),
+        };
         Credential::File(path.display().to_string())
     } else {
         Credential::Reference
+    };
+    let openmetadata_url = match &form {
+        Form::Exec { .. } => arguments.url.clone(),
+        _ => arguments
+            .url
+            .clone()
+            .or_else(|| std::env::var("OPENMETADATA_URL").ok()),
     };
     Ok(Wish {
         client: arguments.client,
         form,
         is_demo: arguments.demo,
-        openmetadata_url: arguments.url.clone().filter(|url| !url.is_empty()),
+        openmetadata_url: openmetadata_url.filter(|url| !url.trim().is_empty()),
         credential,
         extra: arguments.extra.clone(),
     })

@@ -1,0 +1,475 @@
+//! Parts of an entity that take a read of their own: tests, contract, queries, versions, profile,
+//! sample rows.
+
+use serde_json::{Map, Value};
+
+use super::{
+    Catalog, CatalogError,
+    client::Version,
+    entities::Entity,
+    facts::{put, time},
+    fqn,
+    snapshot::Kind,
+    wire::text,
+};
+
+/// A part that takes a read of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Quality,
+    Contract,
+    Queries,
+    Versions,
+    Profile,
+    Sample,
+}
+
+/// How many records of a part are read.
+const MOST_RECORDS: &str = "100";
+
+impl Catalog {
+    /// The document of a part: `None` where the entity has none. `Unsupported` where this server
+    /// or snapshot cannot tell.
+    pub async fn part(&self, entity: &Entity, part: Part) -> Result<Option<Value>, CatalogError> {
+        match part {
+            Part::Quality => self.quality_part(entity).await,
+            Part::Contract => self.contract_part(entity).await,
+            Part::Queries => self.queries_part(entity).await,
+            Part::Versions => self.versions_part(entity).await,
+            Part::Profile => self.profile_part(entity).await,
+            Part::Sample => self.sample_part(entity).await,
+        }
+    }
+
+    async fn quality_part(&self, entity: &Entity) -> Result<Option<Value>, CatalogError> {
+        let name = &entity.summary.fqn;
+        let (tests, total) = match self {
+            Self::Live(client) => {
+                // Old servers tell a state only with the last result (1.2.0; 1.12.6 needs none).
+                let fields =
+                    (client.version().await? < Version::new(1, 5, 0)).then_some("testCaseResult");
+                let link = format!("<#E::{}::{name}>", entity.summary.entity_type);
+                let mut query = vec![
+                    ("entityLink", link.as_str()),
+                    ("includeAllTests", "true"),
+                    ("limit", MOST_RECORDS),
+                ];
+                query.extend(fields.map(|fields| ("fields", fields)));
+                let answer = client.get("dataQuality/testCases", &query).await?;
+                let tests = list(&answer, "data");
+                let total = answer.pointer("/paging/total").and_then(Value::as_u64);
+                let total = total.unwrap_or(tests.len() as u64);
+                (tests, total)
+            }
+            Self::Snapshot(snapshot) => {
+                let below = format!("{name}.");
+                let tests: Vec<Value> = snapshot
+                    .documents(Kind::TestCase)?
+                    .into_iter()
+                    .map(|(_, test)| test)
+                    .filter(|test| {
+                        let of = text(test, "entityFQN").unwrap_or_default();
+                        of == *name || of.starts_with(&below)
+                    })
+                    .collect();
+                let total = tests.len() as u64;
+                (tests, total)
+            }
+        };
+        Ok((total > 0).then(|| quality_of(&tests, total)))
+    }
+
+    async fn contract_part(&self, entity: &Entity) -> Result<Option<Value>, CatalogError> {
+        let document = match self {
+            Self::Live(client) => {
+                let query = [
+                    ("entityId", entity.summary.id.as_str()),
+                    ("entityType", entity.summary.entity_type.as_str()),
+                ];
+                match client.get("dataContracts/entity", &query).await {
+                    Ok(document) => Some(document),
+                    Err(CatalogError::NotFound { .. }) => None,
+                    Err(error) => return Err(error),
+                }
+            }
+            Self::Snapshot(snapshot) => snapshot.document(Kind::Contract, &entity.summary.fqn)?,
+        };
+        Ok(document
+            .filter(Value::is_object)
+            .map(|document| contract_of(&document)))
+    }
+
+    async fn queries_part(&self, entity: &Entity) -> Result<Option<Value>, CatalogError> {
+        let document = match self {
+            Self::Live(client) => {
+                let query = [("entityId", entity.summary.id.as_str()), ("limit", "5")];
+                Some(client.get("queries", &query).await?)
+            }
+            Self::Snapshot(snapshot) => kept(
+                snapshot.document(Kind::Queries, &entity.summary.fqn)?,
+                "queries",
+            )?,
+        };
+        let Some(document) = document else {
+            return Ok(None);
+        };
+        let queries = records(&document, "data");
+        let total = document
+            .pointer("/paging/total")
+            .and_then(Value::as_u64)
+            .unwrap_or(queries.len() as u64);
+        Ok((total > 0).then(|| queries_of(&queries, total)))
+    }
+
+    async fn versions_part(&self, entity: &Entity) -> Result<Option<Value>, CatalogError> {
+        let document = match self {
+            Self::Live(client) => {
+                let collection = entity.summary.entity_type.collection().unwrap_or_default();
+                let path = format!(
+                    "{collection}/{}/versions",
+                    fqn::path_segment(&entity.summary.id)
+                );
+                Some(client.get(&path, &[]).await?)
+            }
+            Self::Snapshot(snapshot) => kept(
+                snapshot.document(Kind::Versions, &entity.summary.fqn)?,
+                "versions",
+            )?,
+        };
+        Ok(document.map(|document| versions_of(&records(&document, "versions"))))
+    }
+
+    async fn profile_part(&self, entity: &Entity) -> Result<Option<Value>, CatalogError> {
+        if entity.summary.entity_type.as_str() != "table" {
+            return Ok(None);
+        }
+        let document = match self {
+            Self::Live(client) => {
+                // By id it is 404; the path takes a name here.
+                let path = format!(
+                    "tables/{}/tableProfile/latest",
+                    fqn::path_segment(&entity.summary.fqn)
+                );
+                match client.get(&path, &[]).await {
+                    Ok(document) => Some(document),
+                    Err(CatalogError::NotFound { .. }) => None,
+                    Err(error) => return Err(error),
+                }
+            }
+            Self::Snapshot(snapshot) => kept(
+                snapshot.document(Kind::Profile, &entity.summary.fqn)?,
+                "profile",
+            )?,
+        };
+        Ok(document.and_then(|document| profile_of(&document)))
+    }
+
+    async fn sample_part(&self, entity: &Entity) -> Result<Option<Value>, CatalogError> {
+        let entity_type = entity.summary.entity_type.as_str();
+        if !matches!(entity_type, "table" | "topic" | "container" | "searchIndex") {
+            return Ok(None);
+        }
+        let document = match self {
+            Self::Live(client) => {
+                let collection = entity.summary.entity_type.collection().unwrap_or_default();
+                let path = format!(
+                    "{collection}/{}/sampleData",
+                    fqn::path_segment(&entity.summary.id)
+                );
+                Some(client.get(&path, &[]).await?)
+            }
+            Self::Snapshot(snapshot) => kept(
+                snapshot.document(Kind::SampleData, &entity.summary.fqn)?,
+                "sample rows",
+            )?,
+        };
+        Ok(document.and_then(|document| sample_of(&document)))
+    }
+}
+
+/// What a snapshot holds of a part; not holding it is no statement about the entity.
+fn kept(document: Option<Value>, what: &str) -> Result<Option<Value>, CatalogError> {
+    match document {
+        Some(document) => Ok(Some(document)),
+        None => Err(CatalogError::Unsupported {
+            message: format!("this snapshot holds no {what} of it"),
+        }),
+    }
+}
+
+/// Tests by state, and the names of those that fail.
+fn quality_of(tests: &[Value], total: u64) -> Value {
+    let mut by_state: std::collections::BTreeMap<String, u64> = std::collections::BTreeMap::new();
+    let mut failing = Vec::new();
+    for test in tests {
+        let state = text(test, "testCaseStatus")
+            .or_else(|| {
+                test.pointer("/testCaseResult/testCaseStatus")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned)
+            })
+            .unwrap_or_else(|| "no result".into())
+            .to_lowercase();
+        if matches!(state.as_str(), "failed" | "aborted") {
+            failing.extend(text(test, "name"));
+        }
+        *by_state.entry(state).or_default() += 1;
+    }
+    let mut fields = Map::new();
+    fields.insert("tests".into(), total.into());
+    if (tests.len() as u64) < total {
+        fields.insert("looked_at".into(), tests.len().into());
+    }
+    for (state, count) in by_state {
+        fields.insert(state, count.into());
+    }
+    if !failing.is_empty() {
+        failing.sort();
+        failing.truncate(10);
+        fields.insert("failing".into(), failing.into());
+    }
+    fields.into()
+}
+
+fn contract_of(document: &Value) -> Value {
+    let mut fields = Map::new();
+    put(&mut fields, "name", text(document, "name"));
+    put(&mut fields, "description", text(document, "description"));
+    put(
+        &mut fields,
+        "status",
+        text(document, "entityStatus").filter(|status| status != "Unprocessed"),
+    );
+    if let Some(result) = document
+        .get("latestResult")
+        .filter(|result| result.is_object())
+    {
+        put(&mut fields, "last_result", text(result, "status"));
+        put(&mut fields, "at", time(result.get("timestamp")));
+    }
+    if let Some(refresh) = document.pointer("/sla/refreshFrequency") {
+        let interval = refresh
+            .get("interval")
+            .map(Value::to_string)
+            .unwrap_or_default();
+        let unit = text(refresh, "unit").unwrap_or_default();
+        fields.insert(
+            "refresh_every".into(),
+            format!("{interval} {unit}").trim().into(),
+        );
+    }
+    for (name, field) in [
+        ("schema_columns", "schema"),
+        ("rules", "qualityExpectations"),
+    ] {
+        let count = document.get(field).and_then(Value::as_array).map(Vec::len);
+        put(&mut fields, name, count.filter(|count| *count > 0));
+    }
+    fields.into()
+}
+
+fn queries_of(queries: &[Value], total: u64) -> Value {
+    let shown: Vec<Value> = queries
+        .iter()
+        .take(5)
+        .filter_map(|query| {
+            let mut fields = Map::new();
+            put(
+                &mut fields,
+                "sql",
+                text(query, "query").map(|sql| short(&sql, 300)),
+            );
+            put(
+                &mut fields,
+                "by",
+                query.pointer("/users/0/name").and_then(Value::as_str),
+            );
+            put(&mut fields, "duration_ms", query.get("duration").cloned());
+            (!fields.is_empty()).then(|| fields.into())
+        })
+        .collect();
+    let mut fields = Map::new();
+    fields.insert("total".into(), total.into());
+    fields.insert("returned".into(), shown.len().into());
+    fields.insert("queries".into(), shown.into());
+    fields.into()
+}
+
+/// Newest first: version, when, by whom, which fields.
+fn versions_of(versions: &[Value]) -> Value {
+    const MOST: usize = 10;
+    let rows: Vec<Value> = versions
+        .iter()
+        .take(MOST)
+        .map(|version| {
+            let changed = changed_fields(version);
+            let mut cells = vec![
+                version.get("version").cloned().unwrap_or_default(),
+                time(version.get("updatedAt")).into(),
+                text(version, "updatedBy").into(),
+            ];
+            cells.extend(changed.map(Value::from));
+            Value::Array(cells)
+        })
+        .collect();
+    let mut fields = Map::new();
+    fields.insert(
+        "columns".into(),
+        Value::from(vec!["version", "at", "by", "changed"]),
+    );
+    fields.insert("total".into(), versions.len().into());
+    fields.insert("returned".into(), rows.len().into());
+    fields.insert("rows".into(), rows.into());
+    fields.into()
+}
+
+fn changed_fields(version: &Value) -> Option<String> {
+    let mut words = Vec::new();
+    for (list, sign) in [
+        ("fieldsAdded", "+"),
+        ("fieldsUpdated", ""),
+        ("fieldsDeleted", "-"),
+    ] {
+        let fields = version
+            .pointer(&format!("/changeDescription/{list}"))
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|field| text(field, "name"));
+        words.extend(fields.map(|field| format!("{sign}{field}")));
+    }
+    (!words.is_empty()).then(|| short(&words.join(", "), 120))
+}
+
+fn profile_of(document: &Value) -> Option<Value> {
+    let profile = document
+        .get("profile")
+        .filter(|profile| profile.is_object())?;
+    let mut fields = Map::new();
+    put(&mut fields, "rows", profile.get("rowCount").and_then(whole));
+    put(&mut fields, "at", time(profile.get("timestamp")));
+    put(&mut fields, "sample", profile.get("profileSample").cloned());
+    let mut rows = Vec::new();
+    for column in document
+        .get("columns")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let Some(profile) = column.get("profile").filter(|profile| profile.is_object()) else {
+            continue;
+        };
+        let number = |name: &str| profile.get(name).and_then(whole);
+        rows.push(Value::Array(vec![
+            text(column, "name").into(),
+            number("nullCount").into(),
+            number("distinctCount").into(),
+            profile.get("min").cloned().unwrap_or_default(),
+            profile.get("max").cloned().unwrap_or_default(),
+        ]));
+    }
+    if !rows.is_empty() {
+        const MOST: usize = 30;
+        let mut table = Map::new();
+        table.insert(
+            "columns".into(),
+            Value::from(vec!["name", "nulls", "distinct", "min", "max"]),
+        );
+        table.insert("total".into(), rows.len().into());
+        rows.truncate(MOST);
+        table.insert("returned".into(), rows.len().into());
+        for row in &mut rows {
+            // Cells at the end that say nothing.
+            if let Value::Array(cells) = row {
+                while cells.last().is_some_and(Value::is_null) {
+                    cells.pop();
+                }
+            }
+        }
+        table.insert("rows".into(), rows.into());
+        fields.insert("profiled".into(), table.into());
+    }
+    (!fields.is_empty()).then(|| fields.into())
+}
+
+/// Counts arrive as floats.
+fn whole(number: &Value) -> Option<Value> {
+    let float = number.as_f64()?;
+    // 2^53: beyond it a float is no longer every whole number.
+    if float.fract() == 0.0 && float.abs() <= 9_007_199_254_740_992.0 {
+        Some((float as i64).into())
+    } else {
+        Some(number.clone())
+    }
+}
+
+/// The first rows, cells cut. They are data of the table: only on request.
+fn sample_of(document: &Value) -> Option<Value> {
+    const MOST_ROWS: usize = 5;
+    let sample = document
+        .get("sampleData")
+        .filter(|sample| sample.is_object())?;
+    let mut fields = Map::new();
+    if let Some(messages) = sample.get("messages").and_then(Value::as_array) {
+        let shown: Vec<Value> = messages
+            .iter()
+            .filter_map(Value::as_str)
+            .take(MOST_ROWS)
+            .map(|message| short(message, 300).into())
+            .collect();
+        fields.insert("total".into(), messages.len().into());
+        fields.insert("returned".into(), shown.len().into());
+        fields.insert("messages".into(), shown.into());
+        return Some(fields.into());
+    }
+    let rows = sample.get("rows").and_then(Value::as_array)?;
+    let shown: Vec<Value> = rows
+        .iter()
+        .take(MOST_ROWS)
+        .map(|row| {
+            row.as_array()
+                .into_iter()
+                .flatten()
+                .map(|cell| match cell {
+                    Value::String(text) => short(text, 60).into(),
+                    Value::Object(_) | Value::Array(_) => short(&cell.to_string(), 60).into(),
+                    other => other.clone(),
+                })
+                .collect()
+        })
+        .collect();
+    fields.insert("columns".into(), sample.get("columns")?.clone());
+    fields.insert("total".into(), rows.len().into());
+    fields.insert("returned".into(), shown.len().into());
+    fields.insert("rows".into(), shown.into());
+    Some(fields.into())
+}
+
+/// The records of a list, whichever way it is written; JSON in strings is read.
+fn records(document: &Value, field: &str) -> Vec<Value> {
+    let items = match document {
+        Value::Array(items) => items.clone(),
+        document => list(document, field),
+    };
+    items
+        .into_iter()
+        .filter_map(|item| match item {
+            // `/versions` holds JSON in strings.
+            Value::String(text) => serde_json::from_str(&text).ok(),
+            item => Some(item),
+        })
+        .collect()
+}
+
+fn list(document: &Value, field: &str) -> Vec<Value> {
+    document
+        .get(field)
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default()
+}
+
+fn short(text: &str, longest: usize) -> String {
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    crate::answer::clean::text(&line, longest)
+}
