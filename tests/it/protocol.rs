@@ -14,6 +14,9 @@ const TOKEN: &str = "correct-horse-battery-staple";
 /// Searched for in everything that comes out.
 const CANARY: &str = "eyJhbGciOiJSUzI1NiJ9.Y2FuYXJ5LWNhbmFyeQ.c2lnbmF0dXJl";
 
+/// A table of the demo.
+const BILLS: &str = "openpolicy_pg.openpolicy.core.bills";
+
 /// What a request of 2026-07-28 carries beside its parameters.
 fn meta() -> Value {
     json!({
@@ -23,11 +26,12 @@ fn meta() -> Value {
     })
 }
 
-fn search(id: i64) -> Value {
+/// A call that any catalog with the demo data answers.
+fn look(id: i64) -> Value {
     request(
         id,
         "tools/call",
-        json!({"name": "search_entities", "arguments": {"query": "bills"}}),
+        json!({"name": "get_entity", "arguments": {"entities": [BILLS]}}),
     )
 }
 
@@ -35,7 +39,10 @@ fn search(id: i64) -> Value {
 fn assert_answered(answer: &Value) {
     let result = &answer["result"];
     assert_eq!(result["isError"], false, "{answer}");
-    assert!(result["structuredContent"]["hits"].is_object(), "{answer}");
+    assert!(
+        result["structuredContent"]["entities"].is_array(),
+        "{answer}"
+    );
     let text = result["content"][0]["text"].as_str().expect("a text");
     assert!(text.contains("bills"), "{text}");
 }
@@ -57,7 +64,7 @@ fn every_version_shakes_hands_over_stdio() {
         assert_eq!(answer["result"]["protocolVersion"], version);
         assert_eq!(answer["result"]["serverInfo"]["name"], "openpolicy-mcp");
         assert!(answer["result"]["instructions"].is_string());
-        assert_answered(&server.call(1, "search_entities", json!({"query": "bills"})));
+        assert_answered(&server.call(1, "get_entity", json!({"entities": [BILLS]})));
     }
 }
 
@@ -71,7 +78,7 @@ fn a_version_that_nobody_knows_is_answered_with_one_that_we_do() {
 #[test]
 fn the_newest_version_needs_no_handshake() {
     let parameters = json!({
-        "name": "search_entities", "arguments": {"query": "bills"}, "_meta": meta()
+        "name": "get_entity", "arguments": {"entities": [BILLS]}, "_meta": meta()
     });
     let mut server = Server::start(&["demo"], &[]);
     let found = server.ask(1, "server/discover", json!({"_meta": meta()}));
@@ -87,7 +94,7 @@ fn the_newest_version_needs_no_handshake() {
         &[
             ("MCP-Protocol-Version", "2026-07-28"),
             ("Mcp-Method", "tools/call"),
-            ("Mcp-Name", "search_entities"),
+            ("Mcp-Name", "get_entity"),
         ],
         &request(3, "tools/call", parameters),
     );
@@ -105,7 +112,7 @@ fn every_version_works_on_one_http_address_without_a_session() {
         assert!(!reply.head.contains("mcp-session-id"));
         assert_eq!(reply.json()["result"]["protocolVersion"], version);
         let headers = [("MCP-Protocol-Version", version)];
-        assert_answered(&post(address, &headers, &search(2)).json());
+        assert_answered(&post(address, &headers, &look(2)).json());
         let note = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
         assert_eq!(post(address, &headers, &note).status, 202);
     }
@@ -121,11 +128,11 @@ fn sessions_are_there_for_those_who_ask() {
         .lines()
         .find_map(|line| line.strip_prefix("mcp-session-id: "))
         .expect("a session");
-    let reply = post(address, &[("Mcp-Session-Id", session)], &search(1));
+    let reply = post(address, &[("Mcp-Session-Id", session)], &look(1));
     assert_eq!(reply.status, 200);
     assert!(reply.body.contains("bills"));
     assert_eq!(
-        post(address, &[("Mcp-Session-Id", "x")], &search(1)).status,
+        post(address, &[("Mcp-Session-Id", "x")], &look(1)).status,
         404
     );
 }
@@ -139,7 +146,7 @@ fn a_client_of_the_first_version_works_over_events() {
     assert_eq!(answer["result"]["protocolVersion"], "2024-11-05");
     let note = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
     assert_eq!(events.post(&[], &note).status, 202);
-    assert_answered(&events.ask(&[], &search(1)));
+    assert_answered(&events.ask(&[], &look(1)));
 
     let other = Events::open(address, &[]);
     assert_ne!(other.endpoint, events.endpoint);
@@ -261,7 +268,7 @@ fn answers_as_text_alone() {
             .iter()
             .all(|tool| tool.get("outputSchema").is_none())
     );
-    let answer = server.call(2, "search_entities", json!({"query": "bills"}));
+    let answer = server.call(2, "get_entity", json!({"entities": [BILLS]}));
     assert_eq!(answer["result"].get("structuredContent"), None);
     let text = answer["result"]["content"][0]["text"].as_str().unwrap();
     assert!(text.contains("bills"));
@@ -321,7 +328,7 @@ fn malformed_messages_are_answered_and_the_server_lives_on() {
             .unwrap()
             .contains("bytes")
     );
-    assert_answered(&server.call(20, "search_entities", json!({"query": "bills"})));
+    assert_answered(&server.call(20, "get_entity", json!({"entities": [BILLS]})));
 }
 
 #[test]
@@ -339,8 +346,8 @@ fn what_comes_before_the_handshake_does_not_end_the_server() {
 fn arguments_are_read_leniently_at_the_edge() {
     let mut server = Server::demo();
     for arguments in [
-        json!({"name": "search_entities", "arguments": "{\"query\": \"bills\"}"}),
-        json!({"name": "search_entities", "arguments": {"query": "bills", "limit": "5"}}),
+        json!({"name": "get_entity", "arguments": format!("{{\"entities\": [{BILLS:?}]}}")}),
+        json!({"name": "get_entity", "arguments": {"entities": BILLS, "limit": "5"}}),
     ] {
         assert_answered(&server.ask(1, "tools/call", arguments));
     }
@@ -358,21 +365,12 @@ fn arguments_are_read_leniently_at_the_edge() {
 #[test]
 fn entities_are_resources_and_are_completed() {
     let mut server = Server::demo();
-    let hits = server.call(
-        1,
-        "search_entities",
-        json!({"query": "bills", "types": ["table"], "limit": 1}),
-    );
-    let fqn = hits["result"]["structuredContent"]["hits"]["rows"][0][0]
-        .as_str()
-        .expect("an FQN")
-        .to_owned();
     let templates = server.ask(2, "resources/templates/list", json!({}));
     assert_eq!(
         templates["result"]["resourceTemplates"][0]["uriTemplate"],
         "openmetadata://{type}/{fqn}"
     );
-    let uri = format!("openmetadata://table/{fqn}");
+    let uri = format!("openmetadata://table/{BILLS}");
     let read = server.ask(3, "resources/read", json!({"uri": uri}));
     let content = &read["result"]["contents"][0];
     assert_eq!(content["mimeType"], "application/json");
@@ -411,7 +409,7 @@ fn entities_are_resources_and_are_completed() {
     );
     let values = &completed["result"]["completion"]["values"];
     assert!(
-        values.as_array().unwrap().contains(&fqn.into()),
+        values.as_array().unwrap().contains(&BILLS.into()),
         "{completed}"
     );
 }
@@ -445,7 +443,7 @@ fn prompts_are_filled_in() {
 fn two_hundred_calls_at_once_are_all_answered() {
     let mut server = Server::demo();
     for id in 1..=200 {
-        server.send(&search(id));
+        server.send(&look(id));
     }
     let mut answered = BTreeSet::new();
     for _ in 0..200 {
@@ -462,7 +460,7 @@ fn two_hundred_calls_at_once_are_all_answered() {
                 scope.spawn(move || {
                     for call in 0..10 {
                         let id = caller * 10 + call;
-                        let answer = post(address, &[], &search(id)).json();
+                        let answer = post(address, &[], &look(id)).json();
                         assert_eq!(answer["id"], id);
                         assert_answered(&answer);
                     }
@@ -478,7 +476,7 @@ fn two_hundred_calls_at_once_are_all_answered() {
 #[test]
 fn the_end_of_stdin_ends_the_server_after_what_was_asked() {
     let mut server = Server::demo();
-    server.send(&search(1));
+    server.send(&look(1));
     server.close_stdin();
     let (status, elapsed, rest) = server.ended();
     assert!(status.success(), "{status}");
@@ -598,16 +596,16 @@ fn a_token_guards_everything_but_the_probes() {
         );
         assert_eq!(with(&format!("{TOKEN}x"), path).status, 401, "{path}");
     }
-    assert_eq!(post(address, &[], &search(1)).status, 401);
+    assert_eq!(post(address, &[], &look(1)).status, 401);
     let bearer = format!("Bearer {TOKEN}");
     let headers = [("Authorization", bearer.as_str())];
-    assert_answered(&post(address, &headers, &search(1)).json());
+    assert_answered(&post(address, &headers, &look(1)).json());
     assert_eq!(with(TOKEN, "/").status, 200);
     let metrics = with(TOKEN, "/metrics");
     assert!(
         metrics
             .body
-            .contains("openpolicy_tool_calls_total{tool=\"search_entities\",outcome=\"ok\"} 1"),
+            .contains("openpolicy_tool_calls_total{tool=\"get_entity\",outcome=\"ok\"} 1"),
         "{}",
         metrics.body
     );
@@ -716,16 +714,16 @@ fn bodies_are_bounded_and_malformed_ones_answered_as_json_rpc_says() {
     // A form of a web page cannot send this type.
     let plain = [("Content-Type", "text/plain")];
     assert_eq!(
-        http(address, "POST", "/mcp", &plain, &search(1).to_string()).status,
+        http(address, "POST", "/mcp", &plain, &look(1).to_string()).status,
         415
     );
-    assert_answered(&post(address, &[], &search(2)).json());
+    assert_answered(&post(address, &[], &look(2)).json());
 }
 
 #[test]
 fn any_accept_that_json_fits_is_taken() {
     let (_server, address) = Server::http(&[], &[]);
-    let body = search(1).to_string();
+    let body = look(1).to_string();
     for accept in [None, Some("*/*"), Some("application/json")] {
         let mut headers = vec![("Content-Type", "application/json")];
         headers.extend(accept.map(|accept| ("Accept", accept)));
@@ -751,11 +749,18 @@ fn a_token_of_the_caller_reaches_openmetadata_alone() {
             {
                 head.push(byte[0]);
             }
-            let _ = seen.send(String::from_utf8_lossy(&head).into_owned());
-            let body = format!("{{\"code\":401,\"message\":\"Not authorized {CANARY}\"}}");
+            let head = String::from_utf8_lossy(&head).into_owned();
+            let (status, body) = if head.contains("/system/version") {
+                ("200 OK", "{\"version\":\"1.12.6\"}".to_owned())
+            } else {
+                let message = format!("Not authorized {CANARY}");
+                let body = json!({"code": 401, "message": message});
+                ("401 Unauthorized", body.to_string())
+            };
+            let _ = seen.send(head);
             let _ = write!(
                 stream,
-                "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
                  Connection: close\r\n\r\n{body}",
                 body.len()
             );
@@ -769,7 +774,7 @@ fn a_token_of_the_caller_reaches_openmetadata_alone() {
             "--catalog-identity",
             "caller",
             "--log-level",
-            "trace",
+            "trace,rmcp=trace,hyper=trace,reqwest=trace,rustls=trace",
         ],
         &[("OPENMETADATA_URL", url.as_str())],
     );
@@ -799,15 +804,13 @@ fn a_token_of_the_caller_reaches_openmetadata_alone() {
     server.signal("-TERM");
     server.ended();
 
-    let with_token: Vec<String> = requests
-        .try_iter()
-        .filter(|head| head.contains(&format!("Bearer {CANARY}")))
-        .collect();
+    let asked: Vec<String> = requests.try_iter().collect();
+    let with_token = asked.iter().filter(|head| head.contains(CANARY)).count();
     assert!(
-        with_token.len() >= 3,
-        "every call asked with the caller's token"
+        with_token >= 3,
+        "every call asked with the caller's token: {asked:?}, {answers:?}"
     );
-    for answer in answers {
+    for answer in &answers {
         assert!(!answer.contains(CANARY), "{answer}");
     }
     assert!(server.log.contains("TRACE"), "everything was logged");
@@ -818,7 +821,7 @@ fn a_token_of_the_caller_reaches_openmetadata_alone() {
 fn logs_are_json_where_asked_and_never_on_stdout() {
     let mut server = Server::start(&["demo", "--log-format", "json"], &[]);
     server.handshake("2025-06-18");
-    assert_answered(&server.call(7, "search_entities", json!({"query": "bills"})));
+    assert_answered(&server.call(7, "get_entity", json!({"entities": [BILLS]})));
     server.close_stdin();
     let (_, _, rest) = server.ended();
     assert!(rest.is_empty());
@@ -831,7 +834,7 @@ fn logs_are_json_where_asked_and_never_on_stdout() {
         .iter()
         .find(|event| event["message"] == "A call was answered")
         .expect("the call");
-    assert_eq!(call["span"]["tool"], "search_entities");
+    assert_eq!(call["span"]["tool"], "get_entity");
     assert_eq!(call["span"]["over"], "stdio");
     assert_eq!(call["span"]["id"], "7");
 
