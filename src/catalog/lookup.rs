@@ -466,7 +466,7 @@ fn find_in_snapshot(snapshot: &Snapshot, reference: &Reference) -> Result<Found,
     }
     let (mut alive, deleted): (Vec<_>, Vec<_>) = found
         .into_iter()
-        .partition(|hit| !is_deleted(&hit.document));
+        .partition(|hit| !wire::is_deleted(&hit.document));
     match (alive.len(), deleted.first()) {
         (0, Some(hit)) => Err(gone(reference, hit)),
         (0, None) => Err(not_found(reference, near_in_snapshot(snapshot, reference)?)),
@@ -512,10 +512,6 @@ fn near_in_snapshot(
     names.sort();
     names.dedup();
     Ok(near_names(written, names.iter().map(String::as_str)))
-}
-
-fn is_deleted(document: &Value) -> bool {
-    document.get("deleted").and_then(Value::as_bool) == Some(true)
 }
 
 fn not_found(reference: &Reference, did_you_mean: Vec<String>) -> CatalogError {
