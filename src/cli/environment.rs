@@ -85,21 +85,28 @@ pub(super) fn secret_or_file(variable: &str) -> Result<Option<SecretString>, Fai
     if let Some(secret) = secret(variable) {
         return Ok(Some(secret));
     }
-    let Some(path) = text(&format!("{variable}_FILE")) else {
-        return Ok(None);
-    };
-    let secret = std::fs::read_to_string(Path::new(&path)).map_err(|error| {
+    let file = format!("{variable}_FILE");
+    match text(&file) {
+        Some(path) => secret_in(&file, Path::new(&path)).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The secret in a file that `setting` names.
+pub(super) fn secret_in(setting: &str, path: &Path) -> Result<SecretString, Failure> {
+    let place = path.display();
+    let secret = std::fs::read_to_string(path).map_err(|error| {
         Failure::Usage(format!(
-            "{variable}_FILE names {path}, which cannot be read: {error}"
+            "{setting} names {place}, which cannot be read: {error}"
         ))
     })?;
     let secret = secret.trim();
     if secret.is_empty() {
         return Err(Failure::Usage(format!(
-            "{variable}_FILE names {path}, which is empty"
+            "{setting} names {place}, which is empty"
         )));
     }
-    Ok(Some(SecretString::from(secret)))
+    Ok(SecretString::from(secret))
 }
 
 fn secret(variable: &str) -> Option<SecretString> {

@@ -1,6 +1,6 @@
 //! `serve`: speaks MCP over stdio or HTTP.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 
@@ -29,6 +29,9 @@ pub(super) struct ServerArguments {
     /// loopback this needs a bearer token: OPENPOLICY_HTTP_TOKEN or OPENPOLICY_HTTP_TOKEN_FILE.
     #[arg(long, value_name = "ADDRESS")]
     pub(super) http: Option<SocketAddr>,
+    /// A file that holds the bearer token.
+    #[arg(long, value_name = "PATH", requires = "http")]
+    http_token_file: Option<PathBuf>,
     /// A name that clients may use in `Host` beside the loopback names.
     #[arg(long, value_name = "HOST[:PORT]", requires = "http")]
     allow_host: Vec<String>,
@@ -79,7 +82,10 @@ impl ServerArguments {
             None => Transport::Stdio,
             Some(address) => Transport::Http(HttpSettings {
                 address,
-                token: environment::secret_or_file("OPENPOLICY_HTTP_TOKEN")?,
+                token: match &self.http_token_file {
+                    Some(path) => Some(environment::secret_in("--http-token-file", path)?),
+                    None => environment::secret_or_file("OPENPOLICY_HTTP_TOKEN")?,
+                },
                 allowed_hosts: self.allow_host,
                 allowed_origins: self.allow_origin,
                 sessions: self.http_sessions,

@@ -293,6 +293,22 @@ fn contracts_are_exported_and_old_ones_removed() {
     assert!(person.path("out/notes.json").exists(), "not ours");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_reader_that_goes_away_is_no_fault() {
+    let person = Person::new();
+    let mut command = person.command();
+    let mut listing = command
+        .args(["tools", "list", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary");
+    drop(listing.stdout.take());
+    let ended = Ended(listing.wait_with_output().expect("an end"));
+    assert_eq!(ended.code(0).err(), "");
+}
+
 // `init` prints.
 
 const CLIENTS: [(&str, &str, &str); 5] = [
