@@ -8,6 +8,7 @@ pub mod clean;
 pub mod cursor;
 pub mod table;
 pub mod text;
+pub mod time;
 
 pub use budget::Budget;
 pub use cursor::CursorScope;
@@ -72,6 +73,20 @@ impl Answer {
         self
     }
 
+    /// A field that was put.
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        self.fields.get(name)
+    }
+
+    /// Estimated tokens that are left for a list.
+    pub fn room(&self) -> usize {
+        let used = budget::of_value(&Value::Object(self.fields.clone()))
+            + self.warnings.iter().map(|w| budget::of_text(w)).sum::<usize>()
+            // total, returned, complete, next
+            + 40;
+        self.budget.tokens().saturating_sub(used)
+    }
+
     /// Adds the paged list of this answer with `total`, `returned`, `complete` and `next`.
     ///
     /// Call it last: rows are cut until everything fits the budget (at least one row stays).
@@ -82,11 +97,7 @@ impl Answer {
             start,
             scope,
         } = page;
-        let used = budget::of_value(&Value::Object(self.fields.clone()))
-            + self.warnings.iter().map(|w| budget::of_text(w)).sum::<usize>()
-            // total, returned, complete, next
-            + 40;
-        table.cut_to(self.budget.tokens().saturating_sub(used));
+        table.cut_to(self.room());
         let returned = table.len() as u64;
         let end = start + returned;
         let (count, is_exact) = match total {

@@ -39,11 +39,25 @@ impl Table {
 
     /// Drops rows from the end until the rest takes at most `tokens`; one row always stays.
     pub fn cut_to(&mut self, tokens: usize) {
+        let kept = self
+            .costs()
+            .take_while(|used| *used <= tokens)
+            .count()
+            .max(1);
+        self.rows.truncate(kept);
+    }
+
+    /// Estimated tokens of the whole table.
+    pub fn estimate(&self) -> usize {
+        self.costs().last().unwrap_or(0)
+    }
+
+    /// Estimated tokens of the table up to and with each row.
+    fn costs(&self) -> impl Iterator<Item = usize> + '_ {
         let prefix = self.prefix();
         let position = self.fqn_position();
         let mut used = 12 + prefix.as_deref().map_or(0, budget::of_text);
-        let mut kept = 0;
-        for row in &self.rows {
+        self.rows.iter().map(move |row| {
             let shared = match (position.map(|p| &row[p]), &prefix) {
                 (Some(Value::String(_)), Some(prefix)) => budget::of_text(prefix),
                 _ => 0,
@@ -54,12 +68,8 @@ impl Table {
                 .sum::<usize>()
                 + 1;
             used += cost.saturating_sub(shared);
-            if used > tokens && kept > 0 {
-                break;
-            }
-            kept += 1;
-        }
-        self.rows.truncate(kept);
+            used
+        })
     }
 
     /// `{"columns": […], "prefix"?: "…", "rows": [[…], …]}`. Columns without any value are left

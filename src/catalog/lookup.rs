@@ -97,6 +97,21 @@ impl Catalog {
         Ok(found)
     }
 
+    /// The summary of an entity whose type is known, read from the database and not the search
+    /// index.
+    pub(super) async fn read_summary(
+        &self,
+        reference: &Reference,
+    ) -> Result<EntitySummary, CatalogError> {
+        let (Self::Live(client), Some(entity_type)) = (self, &reference.entity_type) else {
+            return self.resolve(reference).await;
+        };
+        let found = reading::read(client, entity_type, &reference.name, Depth::Summary).await?;
+        wire::summary(&found.document, Some(entity_type)).ok_or_else(|| CatalogError::BadUpstream {
+            message: format!("what OpenMetadata has as {} has no name", reference.written),
+        })
+    }
+
     pub(super) async fn find(
         &self,
         reference: &Reference,

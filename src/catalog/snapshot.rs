@@ -1,11 +1,11 @@
 //! A local copy of a catalog: OpenMetadata's answers as documents in SQLite, with full-text search.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
-use super::error::CatalogError;
+use super::{error::CatalogError, graph::Graph};
 
 /// What kind of answer a document is. The key of each is an FQN; `body` is what OpenMetadata's
 /// REST API answers, credentials stripped.
@@ -70,6 +70,8 @@ pub struct Snapshot {
     /// SQLite connections are not shared between threads; reads are short.
     connection: Mutex<Connection>,
     as_of: jiff::Timestamp,
+    /// The lineage of everything, read when it is first asked for.
+    pub(super) lineage: OnceLock<Arc<Graph>>,
 }
 
 impl Snapshot {
@@ -104,6 +106,7 @@ impl Snapshot {
         Ok(Self {
             connection: Mutex::new(connection),
             as_of,
+            lineage: OnceLock::new(),
         })
     }
 

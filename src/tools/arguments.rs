@@ -277,7 +277,7 @@ fn wrong_type(place: &str, expected: &str, value: &Value) -> ToolError {
     )
 }
 
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", crate::answer::clean::text(text, 60))
 }
 

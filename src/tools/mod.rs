@@ -8,6 +8,8 @@ pub mod context;
 pub mod contract;
 pub mod error;
 pub mod schema;
+pub mod subject;
+pub mod time;
 
 mod analyze_impact;
 mod control_ingestion;
@@ -20,6 +22,7 @@ mod get_data_quality;
 mod get_entity;
 mod get_ingestion;
 mod get_lineage;
+mod lineage;
 mod read_openmetadata;
 mod search_entities;
 mod update_entity;

@@ -1,0 +1,73 @@
+//! Reads the arguments `entity` and `service`, and the time that a catalog's answers are true of.
+
+use super::{Context, ToolError};
+use crate::{
+    answer::Answer,
+    catalog::{
+        Catalog, CatalogError, Reference,
+        scope::{Scope, Target},
+    },
+};
+
+/// What a call is about: one of both arguments, or everything without them.
+pub async fn scope(
+    catalog: &Catalog,
+    entity: Option<&str>,
+    service: Option<&str>,
+) -> Result<Scope, ToolError> {
+    match (entity, service) {
+        (None, None) => Ok(Scope::Everything),
+        (Some(_), Some(_)) => Err(ToolError::invalid(
+            "service",
+            "both `entity` and `service` are given",
+            "give one of them; everything of a service is asked for by `service` alone",
+        )),
+        (Some(entity), None) => resolved(catalog, "entity", entity).await.map(Scope::Entity),
+        (None, Some(service)) => self::service(catalog, service).await.map(Scope::Entity),
+    }
+}
+
+/// The service that this names.
+pub async fn service(catalog: &Catalog, written: &str) -> Result<Target, ToolError> {
+    let target = resolved(catalog, "service", written).await?;
+    if target.is_service() {
+        return Ok(target);
+    }
+    Err(ToolError::invalid(
+        "service",
+        format!(
+            "`{}` is a {}, not a service",
+            target.fqn, target.entity_type
+        ),
+        "give the name of a service, or this name as `entity`",
+    ))
+}
+
+/// The entity that this names, as the value of an argument.
+pub async fn resolved(
+    catalog: &Catalog,
+    argument: &str,
+    written: &str,
+) -> Result<Target, ToolError> {
+    let about = |error: CatalogError| ToolError::from(error).about(argument);
+    let reference = Reference::parse(written).map_err(about)?;
+    let summary = catalog.resolve(&reference).await.map_err(about)?;
+    Ok(Target::of(&summary))
+}
+
+/// The time that answers of this catalog are true of, milliseconds since 1970: now, or when the
+/// copy was taken.
+pub fn time_of(context: &Context, catalog: &Catalog) -> i64 {
+    match catalog {
+        Catalog::Live(_) => context.now.as_millisecond(),
+        Catalog::Snapshot(snapshot) => snapshot.as_of().as_millisecond(),
+    }
+}
+
+/// Says where the answer comes from, where that is not the running OpenMetadata.
+pub fn put_source(answer: &mut Answer, catalog: &Catalog) {
+    if let Some(as_of) = catalog.as_of() {
+        answer.put("source", catalog.source());
+        answer.put("as_of", as_of);
+    }
+}
