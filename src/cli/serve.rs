@@ -41,13 +41,9 @@ pub(super) struct ServerArguments {
     /// Keep sessions for clients of older protocol versions.
     #[arg(long, requires = "http")]
     http_sessions: bool,
-    /// Toolsets to list: catalog, catalog-write, or all [default: those that read].
-    #[arg(
-        long,
-        value_name = "NAMES",
-        value_delimiter = ',',
-        env = "OPENPOLICY_TOOLSETS"
-    )]
+    /// Toolsets to list: catalog, catalog-write, or all [env: OPENPOLICY_TOOLSETS] [default: those
+    /// that read].
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     toolsets: Vec<String>,
     /// Tools to list; without --toolsets these alone.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
@@ -91,11 +87,19 @@ impl ServerArguments {
                 sessions: self.http_sessions,
             }),
         };
+        let toolsets = match environment::text("OPENPOLICY_TOOLSETS") {
+            Some(names) if self.toolsets.is_empty() => names
+                .split(',')
+                .map(|name| name.trim().to_owned())
+                .filter(|name| !name.is_empty())
+                .collect(),
+            _ => self.toolsets,
+        };
         Ok(Settings {
             catalog,
             transport,
             tools: ToolSwitches {
-                toolsets: self.toolsets,
+                toolsets,
                 tools: self.tools,
                 exclude_tools: self.exclude_tools,
                 read_only: self.read_only,
@@ -110,7 +114,8 @@ impl ServerArguments {
 
     /// Lists every toolset unless the caller chose.
     pub(super) fn with_all_toolsets(mut self) -> Self {
-        if self.toolsets.is_empty() && self.tools.is_empty() {
+        let is_chosen = environment::text("OPENPOLICY_TOOLSETS").is_some();
+        if self.toolsets.is_empty() && self.tools.is_empty() && !is_chosen {
             self.toolsets = vec!["all".to_owned()];
         }
         self

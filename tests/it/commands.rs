@@ -186,6 +186,44 @@ fn half_a_credential_is_said_before_anything_starts() {
     assert!(ended.err().contains("/nowhere/token"), "{}", ended.err());
 }
 
+#[test]
+fn an_empty_variable_is_one_that_is_not_set() {
+    let mut person = Person::new();
+    for variable in [
+        "OPENMETADATA_URL",
+        "OPENMETADATA_TOKEN",
+        "OPENMETADATA_TOKEN_FILE",
+        "OPENMETADATA_CA_FILE",
+        "OPENMETADATA_EMAIL",
+        "OPENMETADATA_PASSWORD",
+        "OPENMETADATA_PASSWORD_FILE",
+        "OPENPOLICY_TOOLSETS",
+        "OPENPOLICY_HTTP_TOKEN",
+        "OPENPOLICY_HTTP_TOKEN_FILE",
+    ] {
+        person = person.with(variable, "");
+    }
+    // stdin is at its end: the server starts and ends.
+    person.say("serve").code(0);
+    person.say("demo").code(0);
+}
+
+#[test]
+fn flags_win_over_the_environment() {
+    let person = Person::new().with("OPENPOLICY_TOOLSETS", "nonsense");
+    assert!(person.say("serve").code(2).err().contains("nonsense"));
+    person.say("serve --toolsets catalog").code(0);
+    let person = Person::new().with("OPENMETADATA_URL", "ftp://environment");
+    assert!(
+        person
+            .say("serve")
+            .code(2)
+            .err()
+            .contains("ftp://environment")
+    );
+    person.say("serve --url http://127.0.0.1:9").code(0);
+}
+
 // `tools`.
 
 #[test]
