@@ -22,7 +22,8 @@ pub async fn entity(
     written: &str,
 ) -> Result<EntitySummary, ToolError> {
     let about = |error| ToolError::from(error).about(argument);
-    let reference = Reference::parse(written).map_err(about)?;
+    let reference = Reference::parse(written)
+        .map_err(|error| about(error).then("give an FQN, type:fqn, an id or a page address"))?;
     catalog.resolve(&reference).await.map_err(about)
 }
 
