@@ -185,11 +185,11 @@ fn refused(refusal: Refusal) -> Response {
     let (status, reason) = match refusal {
         Refusal::Host => (
             StatusCode::FORBIDDEN,
-            "this Host is not allowed; start the server with --allowed-hosts naming it",
+            "this Host is not allowed; start the server with --allow-host naming it",
         ),
         Refusal::Origin => (
             StatusCode::FORBIDDEN,
-            "this Origin is not allowed; start the server with --allowed-origins naming it",
+            "this Origin is not allowed; start the server with --allow-origin naming it",
         ),
         Refusal::NoToken => (
             StatusCode::UNAUTHORIZED,
