@@ -11,6 +11,7 @@ pub mod client_cache;
 pub mod columns;
 pub mod credentials;
 pub mod difference;
+pub mod doctor;
 pub mod entities;
 pub mod error;
 pub mod facts;

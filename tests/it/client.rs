@@ -2,8 +2,10 @@
 
 mod answers;
 mod credentials;
+mod doctor;
 mod faults;
 mod read_tool;
+mod tls;
 mod writes;
 
 use std::{sync::Arc, time::Duration};
