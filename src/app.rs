@@ -102,7 +102,7 @@ async fn serve_http(
     let lazy = Arc::clone(server.catalogs());
     tokio::spawn(async move {
         if let Err(error) = lazy.get().await {
-            tracing::warn!(message = %error.message, "The catalog could not be opened");
+            tracing::warn!(reason = %error.message, "The catalog could not be opened");
         }
     });
     http::serve(
