@@ -72,6 +72,15 @@ impl Catalog {
         }
     }
 
+    /// The same catalog without answers of a moment ago: for calls that change something, which
+    /// have to compare with what is now.
+    pub fn fresh(&self) -> Self {
+        match self {
+            Self::Live(client) => Self::Live(Arc::new(client.fresh())),
+            Self::Snapshot(snapshot) => Self::Snapshot(Arc::clone(snapshot)),
+        }
+    }
+
     /// When what this catalog answers was true, where that is not now: RFC 3339.
     pub fn as_of(&self) -> Option<String> {
         match self {

@@ -95,7 +95,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     };
     let wish = wish(arguments.set)?;
     let reference = Reference::parse(&arguments.entity)?;
-    let catalog = context.catalog()?;
+    let catalog = context.catalog()?.fresh();
     let update = catalog
         .update(&reference, &wish, mode, is_dry, arguments.expected_version)
         .await

@@ -253,3 +253,16 @@ async fn a_snapshot_is_for_the_one_who_took_it() {
     );
     assert!(catalogs.for_everyone().of(Some(&mine)).is_ok());
 }
+
+#[tokio::test]
+async fn a_fresh_view_sees_nothing_of_a_moment_ago_and_signs_in_no_second_time() {
+    let server = Replay::start(Version::V1_12_6).await;
+    hands_out(&server, LOGIN, "first", in_seconds(3600));
+    let client = client_with(&server.url(), login("admin@open-metadata.org", "admin"));
+    client.get("users/loggedInUser", &[]).await.unwrap();
+    let fresh = client.fresh();
+    fresh.get("users/loggedInUser", &[]).await.unwrap();
+    fresh.get("users/loggedInUser", &[]).await.unwrap();
+    assert_eq!(server.requests_to("/api/v1/users/loggedInUser").len(), 2);
+    assert_eq!(server.requests_to(LOGIN).len(), 1);
+}
