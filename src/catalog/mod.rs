@@ -38,6 +38,7 @@ pub mod sections;
 pub mod server;
 pub mod snapshot;
 mod snapshot_build;
+mod snapshot_facts;
 mod snapshot_search;
 pub mod version;
 pub mod wire;
