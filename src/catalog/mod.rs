@@ -39,6 +39,7 @@ pub mod sections;
 pub mod server;
 pub mod snapshot;
 mod snapshot_build;
+mod snapshot_facts;
 mod snapshot_search;
 pub mod version;
 pub mod wire;
