@@ -63,6 +63,7 @@ struct Arguments {
 struct Fields {
     /// Markdown.
     description: Option<String>,
+    /// Plain text.
     display_name: Option<String>,
     /// Users or teams, by name or display name.
     owners: Option<Vec<String>>,
@@ -70,8 +71,9 @@ struct Fields {
     tags: Option<Vec<String>>,
     /// Tier1 to Tier5.
     tier: Option<String>,
+    /// By name or display name.
     domain: Option<String>,
-    /// Glossary terms.
+    /// Glossary terms, such as Parliament.Bill.
     terms: Option<Vec<String>>,
     /// Description by column name.
     columns: Option<BTreeMap<String, String>>,

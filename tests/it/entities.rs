@@ -1,5 +1,6 @@
 //! Reading and changing entities: on the demo's catalog and against recorded servers.
 
+mod difference;
 mod live;
 mod updates;
 
