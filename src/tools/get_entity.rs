@@ -303,6 +303,7 @@ fn answer(
     let total = reads.len();
     // total, returned, complete, next, source, as_of
     let share = allowed.tokens().saturating_sub(80) / total.max(1);
+    let mut is_cut = false;
     let mut missing = Table::new(&["entity", "reason", "message", "did_you_mean"]);
     let mut shown: Vec<(usize, Map<String, Value>, Read)> = Vec::new();
     for (index, written, read) in reads {
@@ -336,6 +337,7 @@ fn answer(
                 }
                 let left_out = entity_view::fit(&mut fields, share);
                 if !left_out.is_empty() {
+                    is_cut = true;
                     answer.warn(format!(
                         "{} of {} left out for size: ask for them alone (sections, one entity)",
                         left_out.join(", "),
@@ -358,7 +360,7 @@ fn answer(
         .filter(|(_, _, read)| wanted.view.columns && !read.entity.columns.is_empty())
         .count();
     let mut next: Option<String> = None;
-    let mut is_complete = missing.is_empty();
+    let mut is_complete = missing.is_empty() && !is_cut;
     let mut entities = Vec::new();
     for (index, mut fields, read) in shown {
         if wanted.view.columns && !read.entity.columns.is_empty() {

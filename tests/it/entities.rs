@@ -424,8 +424,10 @@ async fn ten_large_entities_stay_within_the_default() {
         let answer = Value::Object(answer.structured());
         assert_eq!(answer["returned"], 10);
         // What does not fit is counted and said.
-        assert_eq!(answer["complete"], false);
-        assert!(answer.get("warnings").is_some());
+        if sections != json!(["summary"]) {
+            assert_eq!(answer["complete"], false, "{arguments}");
+            assert!(answer.get("warnings").is_some());
+        }
         if sections.is_null() {
             let entities = answer["entities"].as_array().unwrap();
             assert_eq!(entities[1]["columns"]["total"], 300);
