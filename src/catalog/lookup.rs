@@ -221,7 +221,7 @@ fn only_one(hits: Vec<Found>, reference: &Reference) -> Result<Option<Found>, Ca
         })
         .collect();
     if let [hit] = hits.as_slice()
-        && is_deleted(&hit.document)
+        && wire::is_deleted(&hit.document)
     {
         return Err(gone(reference, hit));
     }
@@ -351,10 +351,6 @@ fn is_search_trouble(error: &CatalogError) -> bool {
             | CatalogError::Timeout { .. }
             | CatalogError::Invalid { .. }
     )
-}
-
-fn is_deleted(document: &Value) -> bool {
-    document.get("deleted").and_then(Value::as_bool) == Some(true)
 }
 
 fn not_found(reference: &Reference, did_you_mean: Vec<String>) -> CatalogError {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Found, ambiguous, gone, is_deleted, not_found};
+use super::{Found, ambiguous, gone, not_found};
 use crate::catalog::{
     Snapshot,
     error::CatalogError,
@@ -39,7 +39,7 @@ pub(super) fn find_in_snapshot(
     }
     let (mut alive, deleted): (Vec<_>, Vec<_>) = found
         .into_iter()
-        .partition(|hit| !is_deleted(&hit.document));
+        .partition(|hit| !wire::is_deleted(&hit.document));
     match (alive.len(), deleted.first()) {
         (0, Some(hit)) => Err(gone(reference, hit)),
         (0, None) => Err(not_found(reference, near_in_snapshot(snapshot, reference)?)),
