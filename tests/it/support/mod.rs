@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod absent;
+pub mod calls;
 pub mod documents;
 pub mod entities;
 pub mod evaluator;
@@ -13,6 +14,7 @@ pub mod lists;
 pub mod matching;
 pub mod recordings;
 pub mod replay;
+pub mod server;
 pub mod wire;
 pub mod words;
 
