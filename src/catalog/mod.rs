@@ -29,6 +29,7 @@ pub mod reading;
 pub mod redact;
 pub mod reference;
 pub mod responses;
+pub mod root_cause;
 pub mod scope;
 pub mod search;
 pub mod sections;
