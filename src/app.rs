@@ -102,7 +102,7 @@ async fn serve_http(
     let lazy = Arc::clone(server.catalogs());
     tokio::spawn(async move {
         if let Err(error) = lazy.get().await {
-            tracing::warn!(message = %error.message, "The catalog could not be opened");
+            tracing::warn!(reason = %error.message, "The catalog could not be opened");
         }
     });
     http::serve(
@@ -155,7 +155,7 @@ async fn readiness(lazy: Arc<LazyCatalogs>) -> Readiness {
         let catalogs = lazy.get().await.map_err(|error| error.message)?;
         if let Some(client) = catalogs.own_client() {
             // Not `version()`, which remembers: what counts is that it answers now.
-            let version = client.get("system/version", &[]).await;
+            let version = client.get_fresh("system/version", &[]).await;
             let version = version.map_err(|error| error.to_string())?;
             return Ok(Readiness {
                 is_ready: true,

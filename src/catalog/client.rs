@@ -64,6 +64,12 @@ impl Client {
     /// the cache apply (an answer may be 30 s old; see `get_fresh`). `CatalogError::NotFound` for
     /// 404 of an entity; `Unsupported` where this version does not have the route.
     pub async fn get(&self, path: &str, query: Query<'_>) -> Result<Value, CatalogError> {
+        let held = self.get_held(path, query).await?;
+        Ok(held.answer.clone())
+    }
+
+    /// `get` with the status, and without a copy of what is in the cache.
+    pub async fn get_held(&self, path: &str, query: Query<'_>) -> Result<Arc<Held>, CatalogError> {
         let url = self.server.url(path, query)?;
         // A token file is looked at before the cache is: another token is another reader.
         let token = self.credentials.token(&self.server).await?;
@@ -109,6 +115,7 @@ impl Client {
             .map_err(|error| self.explained(error, token.as_ref()))?;
         Ok(Held {
             answer,
+            status: reply.status,
             bytes: reply.body.len(),
         })
     }

@@ -51,9 +51,13 @@ pub struct Cache {
     writes: AtomicU64,
 }
 
-/// An answer, and how long it was.
+/// An answer as it is kept.
 pub struct Held {
+    /// Free of credentials.
     pub answer: Value,
+    /// HTTP status; 2xx.
+    pub status: u16,
+    /// How long it was when it came.
     pub bytes: usize,
 }
 
@@ -88,19 +92,17 @@ impl Cache {
         reader: Reader,
         url: &str,
         ask: impl Future<Output = Result<Held, CatalogError>>,
-    ) -> Result<Value, CatalogError> {
+    ) -> Result<Arc<Held>, CatalogError> {
         let key = Key {
             reader,
             // A read that began before a write is not found after it.
             writes: self.writes.load(Ordering::Acquire),
             url: url.to_owned(),
         };
-        let held = self
-            .answers
+        self.answers
             .try_get_with(key, async { ask.await.map(Arc::new) })
             .await
-            .map_err(|error| CatalogError::clone(&error))?;
-        Ok(held.answer.clone())
+            .map_err(|error| CatalogError::clone(&error))
     }
 
     /// Forgets everything, for all readers: something was written.

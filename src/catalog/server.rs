@@ -132,20 +132,24 @@ impl Server {
             .await
             .map_err(|error| self.unreachable(&error))?;
         let answer = responses::read(&reply, &responses::asked("GET", "system/version"))?;
-        let version = answer
-            .get("version")
-            .and_then(|version| version.as_str())
+        let version = self.version_of(&answer)?;
+        if let Ok(mut known) = self.version.lock() {
+            *known = Some((Instant::now(), version));
+        }
+        Ok(version)
+    }
+
+    /// The version in an answer of `/system/version`.
+    pub fn version_of(&self, answer: &serde_json::Value) -> Result<Version, CatalogError> {
+        let version = answer.get("version").and_then(|version| version.as_str());
+        version
             .and_then(Version::parse)
             .ok_or_else(|| CatalogError::BadUpstream {
                 message: format!(
                     "{} does not tell its version: is it OpenMetadata?",
                     self.address.as_str()
                 ),
-            })?;
-        if let Ok(mut known) = self.version.lock() {
-            *known = Some((Instant::now(), version));
-        }
-        Ok(version)
+            })
     }
 
     /// A read that got no answer.

@@ -20,7 +20,7 @@ pub struct Guard {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GuardError {
     #[error(
-        "{0} is reachable from other machines: set OPENPOLICY_HTTP_TOKEN (or --http-token-file) so \
+        "{0} is reachable from other machines: set OPENPOLICY_HTTP_TOKEN (or OPENPOLICY_HTTP_TOKEN_FILE) so \
          that every request needs it, or bind to 127.0.0.1"
     )]
     WideWithoutToken(SocketAddr),

@@ -185,11 +185,11 @@ fn refused(refusal: Refusal) -> Response {
     let (status, reason) = match refusal {
         Refusal::Host => (
             StatusCode::FORBIDDEN,
-            "this Host is not allowed; start the server with --allowed-hosts naming it",
+            "this Host is not allowed; start the server with --allow-host naming it",
         ),
         Refusal::Origin => (
             StatusCode::FORBIDDEN,
-            "this Origin is not allowed; start the server with --allowed-origins naming it",
+            "this Origin is not allowed; start the server with --allow-origin naming it",
         ),
         Refusal::NoToken => (
             StatusCode::UNAUTHORIZED,
@@ -328,12 +328,11 @@ pub(super) async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, 
         }
         Ok(Bytes::from(read))
     };
-    tokio::time::timeout(LONGEST_UPLOAD, reading)
-        .await
-        .unwrap_or_else(|_| {
-            Err(plain(
-                StatusCode::REQUEST_TIMEOUT,
-                "the body did not arrive in time",
-            ))
-        })
+    match tokio::time::timeout(LONGEST_UPLOAD, reading).await {
+        Ok(read) => read,
+        Err(_) => Err(plain(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body did not arrive in time",
+        )),
+    }
 }

@@ -4,7 +4,7 @@ use rmcp::{
     ErrorData,
     model::{ClientJsonRpcMessage, RequestId},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// What a line, or the body of a POST, is.
 pub(super) enum Parsed {
@@ -32,21 +32,35 @@ pub(super) fn parsed(bytes: &[u8]) -> Parsed {
             ErrorData::parse_error("this is not valid JSON", None),
         ));
     };
-    let (what, id) = match &value {
+    if let Value::Object(fields) = &value
+        && fields.get("jsonrpc") == Some(&"2.0".into())
+        && fields.get("method").is_some_and(Value::is_string)
+        && !matches!(fields.get("params"), None | Some(Value::Object(_)))
+        && let Some(id) = id_of(fields)
+    {
+        let what = "`params` is no object";
+        return Parsed::Refused(refusal(Some(id), ErrorData::invalid_params(what, None)));
+    }
+    let (what, fields) = match &value {
         Value::Array(_) => ("batches are not supported; send messages one by one", None),
         Value::Object(fields) if !fields.contains_key("method") => {
             // Perhaps a reply to a request that this server never sent.
-            ("a message has `method`", fields.get("id"))
+            ("a message has `method`", Some(fields))
         }
         Value::Object(fields) if fields.get("jsonrpc") != Some(&"2.0".into()) => {
-            ("`jsonrpc` is not \"2.0\"", fields.get("id"))
+            ("`jsonrpc` is not \"2.0\"", Some(fields))
         }
-        Value::Object(fields) => ("this is no request of the protocol", fields.get("id")),
+        Value::Object(fields) => ("this is no request of the protocol", Some(fields)),
         _ => ("a message is an object", None),
     };
     tracing::debug!(%error, "A message could not be read");
-    let id = id.and_then(|id| serde_json::from_value(id.clone()).ok());
+    let id = fields.and_then(id_of);
     Parsed::Refused(refusal(id, ErrorData::invalid_request(what, None)))
+}
+
+/// The id of a request, where it is one that a request may have.
+fn id_of(fields: &Map<String, Value>) -> Option<RequestId> {
+    serde_json::from_value(fields.get("id")?.clone()).ok()
 }
 
 /// An error reply. JSON-RPC wants `id: null` where the id is not known.

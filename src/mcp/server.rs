@@ -146,7 +146,7 @@ impl McpServer {
         match &outcome {
             Ok(_) => tracing::info!(elapsed_ms, "A call was answered"),
             Err(error) => {
-                tracing::info!(code, elapsed_ms, message = %error.message, "A call had no answer");
+                tracing::info!(code, elapsed_ms, reason = %error.message, "A call had no answer");
             }
         }
         outcome
@@ -330,7 +330,7 @@ impl ServerHandler for McpServer {
         tokio::spawn(async move {
             tokio::time::sleep(AFTER_THE_LIST).await;
             if let Err(error) = catalogs.get().await {
-                tracing::warn!(message = %error.message, "The catalog could not be opened");
+                tracing::warn!(reason = %error.message, "The catalog could not be opened");
             }
         });
         Ok(listed)

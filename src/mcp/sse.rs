@@ -122,7 +122,7 @@ pub(super) async fn open(State(sessions): State<Arc<Sessions>>, request: Request
     tokio::spawn(async move {
         match server.serve_with_ct(pipe, cancel).await {
             Ok(running) => drop(running.waiting().await),
-            Err(error) => tracing::debug!(message = %error, "A stream ended before it began"),
+            Err(error) => tracing::debug!(reason = %error, "A stream ended before it began"),
         }
     });
     let endpoint = Event::default()

@@ -41,7 +41,7 @@ pub async fn serve(server: McpServer, shutdown: CancellationToken) -> std::io::R
             }
             Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => {}
             Err(error) => {
-                tracing::warn!(message = %error, "The client did not begin as the protocol says");
+                tracing::warn!(reason = %error, "The client did not begin as the protocol says");
             }
         }
     };

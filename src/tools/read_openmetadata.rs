@@ -1,28 +1,147 @@
-//! `read_openmetadata`.
+//! `read_openmetadata`: any read below `/api/v1` that no other tool has a form for.
+
+mod body;
+mod path;
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     Call, Context, Effect, ErrorCode, Outcome, Tool, ToolError, Toolset, arguments, schema,
+};
+use crate::{
+    answer::{Answer, Budget, budget},
+    catalog::{Catalog, EntityType, Snapshot, snapshot::Kind},
 };
 
 pub const TOOL: Tool = Tool {
     name: "read_openmetadata",
     title: "Read OpenMetadata",
-    description: "",
+    description: "Any GET below /api/v1 of OpenMetadata, for what no other tool answers. \
+                  Credentials, connections and settings are never shown.",
     toolset: Toolset::Catalog,
     effect: Effect::Read,
     arguments: schema::of_arguments::<Arguments>,
-    result: || schema::result(&[], &[]),
+    result: || {
+        schema::result(
+            &["status", "body", "complete"],
+            &[
+                ("status", schema::integer()),
+                ("body", json!({})),
+                ("total", schema::integer()),
+                ("total_is_lower_bound", schema::boolean()),
+                ("returned", schema::integer()),
+                ("complete", schema::boolean()),
+                ("next", schema::object()),
+                ("cut", schema::list(schema::object())),
+            ],
+        )
+    },
     call: |context, arguments| -> Call<'_> { Box::pin(call(context, arguments)) },
 };
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Arguments {}
+struct Arguments {
+    /// Below /api/v1, such as tables/name/service.db.schema.table; names with / or " encoded.
+    path: String,
+    /// Query parameters of the route, such as {"fields": "owners,tags"}.
+    query: Option<BTreeMap<String, String>>,
+    /// Keep only these fields of each item; dots lead inside (columns.name).
+    fields: Option<Vec<String>>,
+    /// Items of a list.
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<u32>,
+}
 
-async fn call(_context: &Context, sent: Value) -> Outcome {
-    let Arguments {} = arguments::read(sent)?;
-    Err(ToolError::new(ErrorCode::Internal, "not built yet"))
+/// Tokens for everything beside the body.
+const BESIDE_BODY: usize = 150;
+
+async fn call(context: &Context, sent: Value) -> Outcome {
+    let arguments: Arguments = arguments::read(sent)?;
+    let request = path::Request::parse(&arguments.path, arguments.query.unwrap_or_default())?;
+    let (status, found) = match context.catalog()? {
+        Catalog::Live(client) => {
+            let query = request.query_with(arguments.limit);
+            let query: Vec<(&str, &str)> = query
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect();
+            let held = client.get_held(&request.path, &query).await?;
+            (held.status, held.answer.clone())
+        }
+        Catalog::Snapshot(snapshot) => (200, of_snapshot(&snapshot, &request)?),
+    };
+    let budget = match (arguments.limit, &arguments.fields) {
+        (None, None) => Budget::DEFAULT,
+        _ => Budget::HARD,
+    };
+    let mut answer = Answer::new(budget);
+    let catalog = context.catalog()?;
+    if let Some(as_of) = catalog.as_of() {
+        answer.put("source", catalog.source()).put("as_of", as_of);
+    }
+    answer.put("status", status);
+    let page = body::Page::of(
+        found,
+        &request,
+        arguments.limit,
+        arguments.fields.as_deref().unwrap_or_default(),
+        budget.tokens().saturating_sub(BESIDE_BODY),
+    );
+    for field in &page.absent {
+        answer.warn(format!(
+            "no item has `{field}`; many fields come only when query.fields asks for them"
+        ));
+    }
+    if let Some(total) = page.total {
+        answer.put("total", total.count);
+        if total.is_lower_bound {
+            answer.put("total_is_lower_bound", true);
+        }
+    }
+    if let Some(returned) = page.returned {
+        answer.put("returned", returned);
+    }
+    answer.put("complete", page.complete);
+    answer.put("next", page.next);
+    answer.put("cut", page.cut);
+    for warning in page.warnings {
+        answer.warn(warning);
+    }
+    let is_empty = matches!(&page.body, Value::Null) || budget::of_value(&page.body) <= 1;
+    answer.put("body", page.body);
+    if is_empty {
+        answer.put("body", "(empty)");
+    }
+    Ok(answer)
+}
+
+/// What a snapshot has of a path: entities by name, as OpenMetadata reads them.
+fn of_snapshot(snapshot: &Snapshot, request: &path::Request) -> Result<Value, ToolError> {
+    let unsupported = || {
+        ToolError::new(
+            ErrorCode::UnsupportedVersion,
+            "the catalog is a snapshot: of paths it has only {collection}/name/{fqn}",
+        )
+        .then("use search_entities, get_entity and the other tools, or connect an OpenMetadata")
+    };
+    let (collection, fqn) = request.entity().ok_or_else(unsupported)?;
+    let entity_type = EntityType::of_collection(&collection).ok_or_else(unsupported)?;
+    let kind = match entity_type.as_str() {
+        "testCase" => Kind::TestCase,
+        "ingestionPipeline" => Kind::IngestionPipeline,
+        _ => Kind::Entity,
+    };
+    // Names are shared between types now and then: the documents say which they are.
+    snapshot.document(kind, &fqn)?.ok_or_else(|| {
+        ToolError::new(
+            ErrorCode::NotFound,
+            format!("this snapshot has no {entity_type} {fqn}"),
+        )
+        .about("path")
+        .then("look it up with search_entities; names are exact, upper and lower case differ")
+    })
 }

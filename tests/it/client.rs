@@ -2,7 +2,10 @@
 
 mod answers;
 mod credentials;
+mod doctor;
 mod faults;
+mod read_tool;
+mod tls;
 mod writes;
 
 use std::{sync::Arc, time::Duration};
@@ -17,15 +20,12 @@ use secrecy::SecretString;
 /// Searched for in everything that comes out.
 const CANARY: &str = "canary-51c0ffee";
 
-/// Short times, so that a test of waiting does not wait.
+/// Small bounds, and hardly a pause before a read is repeated.
 fn settings(url: &str, credential: Credential) -> Settings {
     Settings {
         url: url.to_owned(),
         credential,
         net: net::Settings {
-            connect_timeout: Duration::from_millis(500),
-            silence_timeout: Duration::from_millis(300),
-            request_timeout: Duration::from_millis(400),
             longest_body: 256 * 1024,
             first_pause: Duration::from_millis(1),
             ..net::Settings::default()
@@ -52,6 +52,18 @@ fn client(url: &str) -> Arc<Client> {
 
 fn token(text: &str) -> Credential {
     Credential::Token(SecretString::from(text))
+}
+
+/// A client that does not wait, for servers that never answer.
+fn hasty_client(url: &str) -> Arc<Client> {
+    let mut settings = settings(url, token("admin"));
+    settings.net.request_timeout = Duration::from_millis(200);
+    live(
+        Catalogs::of_openmetadata(&settings)
+            .unwrap()
+            .of(None)
+            .unwrap(),
+    )
 }
 
 /// A token that is signed by nobody.

@@ -6,7 +6,7 @@ use openpolicy_mcp::catalog::{CatalogError, Catalogs};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::{CANARY, client, settings, token};
+use super::{CANARY, client, hasty_client, settings, token};
 use crate::support::replay::{Answer, Replay, Version};
 
 const VERSION: &str = "/api/v1/users/loggedInUser";
@@ -79,9 +79,10 @@ async fn a_silent_server_is_not_waited_for_without_end() {
     let server = Replay::start(Version::V1_12_6).await;
     server.fail_where(|_| true, Answer::held());
     let started = Instant::now();
-    let error = error_of(&server).await;
+    let client = hasty_client(&server.url());
+    let error = client.get("users/loggedInUser", &[]).await.unwrap_err();
     assert!(matches!(error, CatalogError::Timeout { .. }), "{error:?}");
-    assert!(started.elapsed() < Duration::from_secs(2));
+    assert!(started.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]

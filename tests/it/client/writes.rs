@@ -24,12 +24,14 @@ pub(super) fn put_lineage() -> Write<'static> {
 #[tokio::test]
 async fn a_write_without_an_answer_is_sent_once_and_its_outcome_unknown() {
     let server = Replay::start(Version::V1_12_6).await;
-    for fault in [
-        Answer::held(),
-        Answer::dropped(),
-        Answer::html(504),
-        Answer::html(200),
-    ] {
+    server.answer_next(1, Answer::held());
+    let hasty = super::hasty_client(&server.url());
+    let error = hasty.write(put_lineage()).await.unwrap_err();
+    assert!(
+        matches!(error, CatalogError::UnknownOutcome { .. }),
+        "{error:?}"
+    );
+    for fault in [Answer::dropped(), Answer::html(504), Answer::html(200)] {
         server.answer_next(1, fault);
         let error = client(&server.url())
             .write(put_lineage())

@@ -1,0 +1,326 @@
+//! The real binary as a client meets it: lines over stdio, raw HTTP, raw server-sent events.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+/// Longer than anything here takes; a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The binary with nothing of our own environment.
+pub fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(super::bin());
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Lines of a stream as they come, read by a thread.
+fn lines(stream: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (line, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for read in BufReader::new(stream).lines().map_while(Result::ok) {
+            if line.send(read).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// A running server. Dropping it ends the process.
+pub struct Server {
+    process: Child,
+    stdin: Option<ChildStdin>,
+    stdout: mpsc::Receiver<String>,
+    stderr: mpsc::Receiver<String>,
+    /// Everything that was read of stderr.
+    pub log: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Server {
+    pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut process = command(arguments, environment).spawn().expect("the binary");
+        Self {
+            stdin: process.stdin.take(),
+            stdout: lines(process.stdout.take().expect("stdout")),
+            stderr: lines(process.stderr.take().expect("stderr")),
+            process,
+            log: String::new(),
+        }
+    }
+
+    /// The demo over stdio, after the handshake.
+    pub fn demo() -> Self {
+        let mut server = Self::start(&["demo"], &[]);
+        server.handshake("2025-06-18");
+        server
+    }
+
+    /// The demo over HTTP, and where it listens.
+    pub fn http(arguments: &[&str], environment: &[(&str, &str)]) -> (Self, SocketAddr) {
+        let all = [&["demo", "--http", "127.0.0.1:0"], arguments].concat();
+        let mut server = Self::start(&all, environment);
+        let address = server.listens();
+        (server, address)
+    }
+
+    /// The address that the log names.
+    pub fn listens(&mut self) -> SocketAddr {
+        loop {
+            let line = self.stderr.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+                panic!("the server says where it listens; it said:\n{}", self.log)
+            });
+            self.log += &line;
+            self.log.push('\n');
+            let address = line
+                .split("http://")
+                .nth(1)
+                .and_then(|rest| rest.split('/').next()?.parse().ok());
+            if let Some(address) = address {
+                return address;
+            }
+        }
+    }
+
+    pub fn handshake(&mut self, version: &str) -> Value {
+        self.send(&initialize(version));
+        let answer = self.receive();
+        self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+        answer
+    }
+
+    pub fn send(&mut self, message: &Value) {
+        self.send_line(&message.to_string());
+    }
+
+    pub fn send_line(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("an open stdin");
+        writeln!(stdin, "{line}").expect("a server that reads");
+        stdin.flush().expect("a server that reads");
+    }
+
+    pub fn receive(&mut self) -> Value {
+        let line = self.stdout.recv_timeout(PATIENCE).expect("an answer");
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("not the protocol: {line}"))
+    }
+
+    pub fn ask(&mut self, id: i64, method: &str, parameters: Value) -> Value {
+        self.send(&request(id, method, parameters));
+        let answer = self.receive();
+        assert_eq!(answer["id"], id, "{answer}");
+        answer
+    }
+
+    pub fn call(&mut self, id: i64, tool: &str, arguments: Value) -> Value {
+        let parameters = json!({"name": tool, "arguments": arguments});
+        self.ask(id, "tools/call", parameters)
+    }
+
+    pub fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let status = Command::new("kill")
+            .args([signal, &self.process.id().to_string()])
+            .status();
+        assert!(status.expect("kill").success());
+    }
+
+    /// How it ended, how long that took, and what was left on stdout. Reads all of stderr.
+    pub fn ended(&mut self) -> (ExitStatus, Duration, Vec<String>) {
+        let begun = Instant::now();
+        // Both streams end when the process does.
+        let mut rest = Vec::new();
+        loop {
+            match self.stdout.recv_timeout(PATIENCE) {
+                Ok(line) => rest.push(line),
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("the server does not end"),
+            }
+        }
+        let status = self.process.wait().expect("an end");
+        let elapsed = begun.elapsed();
+        while let Ok(line) = self.stderr.recv_timeout(PATIENCE) {
+            self.log += &line;
+            self.log.push('\n');
+        }
+        (status, elapsed, rest)
+    }
+}
+
+pub fn initialize(version: &str) -> Value {
+    request(
+        0,
+        "initialize",
+        json!({
+            "protocolVersion": version,
+            "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"}
+        }),
+    )
+}
+
+pub fn request(id: i64, method: &str, parameters: Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": parameters})
+}
+
+/// One HTTP answer, read to its end.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Reply {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+}
+
+/// Sends a request as it stands, on a connection of its own. `Host` is added unless given.
+pub fn http(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Reply {
+    let mut stream = open(address, method, path, headers, Some(body));
+    let mut read = Vec::new();
+    // A server that refuses a body may reset the connection after its answer.
+    let _ = stream.read_to_end(&mut read);
+    let read = String::from_utf8(read).expect("UTF-8");
+    let (head, body) = read.split_once("\r\n\r\n").unwrap_or((&read, ""));
+    Reply {
+        status: head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .unwrap_or_else(|| panic!("no answer: {read:?}")),
+        head: head.to_lowercase(),
+        body: body.to_owned(),
+    }
+}
+
+/// A connection on which a request was sent.
+pub fn open(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<&str>,
+) -> TcpStream {
+    let mut stream = TcpStream::connect(address).expect("a server");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    let mut text = format!("{method} {path} HTTP/1.1\r\n");
+    let has = |name: &str| {
+        headers
+            .iter()
+            .any(|(given, _)| given.eq_ignore_ascii_case(name))
+    };
+    if !has("host") {
+        text += &format!("Host: {address}\r\n");
+    }
+    for (name, value) in headers {
+        text += &format!("{name}: {value}\r\n");
+    }
+    if let Some(body) = body {
+        text += "Connection: close\r\n";
+        if !has("content-length") && (method == "POST" || !body.is_empty()) {
+            text += &format!("Content-Length: {}\r\n", body.len());
+        }
+    }
+    text += "\r\n";
+    text += body.unwrap_or_default();
+    // The answer may come, and the connection end, before all of it is read.
+    let _ = stream.write_all(text.as_bytes());
+    stream
+}
+
+/// A POST to `/mcp` as clients send it.
+pub fn post(address: SocketAddr, headers: &[(&str, &str)], message: &Value) -> Reply {
+    let mut all = vec![
+        ("Content-Type", "application/json"),
+        ("Accept", "application/json, text/event-stream"),
+    ];
+    all.extend_from_slice(headers);
+    http(address, "POST", "/mcp", &all, &message.to_string())
+}
+
+/// A stream of events, and where its messages go.
+pub struct Events {
+    address: SocketAddr,
+    stream: BufReader<TcpStream>,
+    pub endpoint: String,
+}
+
+impl Events {
+    pub fn open(address: SocketAddr, headers: &[(&str, &str)]) -> Self {
+        let stream = BufReader::new(open(address, "GET", "/sse", headers, None));
+        let mut events = Self {
+            address,
+            stream,
+            endpoint: String::new(),
+        };
+        let (kind, endpoint) = events.next();
+        assert_eq!(kind, "endpoint");
+        events.endpoint = endpoint;
+        events
+    }
+
+    /// The next event: its kind and its data. Everything else (head, chunk sizes, comments) is
+    /// passed over.
+    pub fn next(&mut self) -> (String, String) {
+        let mut kind = String::new();
+        loop {
+            let mut line = String::new();
+            let read = self.stream.read_line(&mut line).expect("an event");
+            assert!(read > 0, "the stream ended");
+            if let Some(name) = line.strip_prefix("event: ") {
+                kind = name.trim().to_owned();
+            } else if let Some(data) = line.strip_prefix("data: ") {
+                return (kind, data.trim().to_owned());
+            }
+        }
+    }
+
+    pub fn post(&self, headers: &[(&str, &str)], message: &Value) -> Reply {
+        let mut all = vec![("Content-Type", "application/json")];
+        all.extend_from_slice(headers);
+        http(
+            self.address,
+            "POST",
+            &self.endpoint,
+            &all,
+            &message.to_string(),
+        )
+    }
+
+    pub fn ask(&mut self, headers: &[(&str, &str)], message: &Value) -> Value {
+        assert_eq!(self.post(headers, message).status, 202);
+        let (kind, data) = self.next();
+        assert_eq!(kind, "message");
+        serde_json::from_str(&data).expect("a message")
+    }
+}
