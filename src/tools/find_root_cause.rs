@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use super::{
     Call, Context, Effect, Outcome, Tool, ToolError, Toolset, arguments, schema, subject, time,
 };
-use crate::answer::{Answer, Budget, CursorScope, Page, Table, Total, time as times};
+use crate::{
+    answer::{Answer, Budget, CursorScope, Page, Table, Total, time as times},
+    catalog::root_cause::LookedAt,
+};
 
 const NAME: &str = "find_root_cause";
 
@@ -80,8 +83,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
             "name what is wrong; get_data_quality without arguments lists all that fails",
         ));
     };
-    let found = catalog
-        .root_cause(target, since, now, context.deadline())
+    let found = Box::pin(catalog.root_cause(target, since, now, context.deadline()))
         .await
         .map_err(|error| ToolError::from(error).about("entity"))?;
 
@@ -95,6 +97,9 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     answer.put(
         "result",
         match (count, found.missed.is_empty()) {
+            (0, true) if found.looked_at == LookedAt::default() => {
+                "nothing found: there was nothing to look at".to_owned()
+            }
             (0, true) => "nothing found in all that was looked at".to_owned(),
             (0, false) => "nothing found, but not everything could be looked at".to_owned(),
             (count, _) => format!("{count} possible causes, the likeliest first"),

@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 
 use super::{Cause, CauseKind};
 use crate::{
-    answer::time,
+    answer::{Total, time},
     catalog::{
         Catalog, CatalogError, EntitySummary, EntityType, Reference,
         changes::{self, Asked, ChangeKind},
@@ -19,6 +19,7 @@ use crate::{
         model::Name,
         quality::{TestCase, TestStatus},
         scope::{Scope, Target, is_at_or_below},
+        search::{Filters, Question},
     },
 };
 
@@ -82,8 +83,23 @@ const AT_ONCE: usize = 6;
 const MOST_TESTS: usize = 40;
 const MOST_PIPELINES: usize = 40;
 const MOST_VERSIONS: usize = 10;
-/// Entities of a service that are walked upstream from.
-const MOST_STARTS: usize = 5;
+/// Entities of a service that are walked upstream from on a live server, each by some requests.
+const MOST_STARTS: usize = 8;
+/// Entities of a service that are listed.
+const MOST_MEMBERS: u64 = 500;
+/// Types that stand in lineages, those aside that only group others.
+const WITH_LINEAGE: &[&str] = &[
+    "table",
+    "dashboard",
+    "dashboardDataModel",
+    "topic",
+    "mlmodel",
+    "container",
+    "searchIndex",
+    "pipeline",
+    "storedProcedure",
+    "apiEndpoint",
+];
 /// How far back runs and results are read.
 const LOOK_BACK: i64 = 14 * time::DAY;
 
@@ -111,7 +127,7 @@ impl Catalog {
             }
         };
         let cases = tests.unwrap_or_default();
-        let starts = self.starts(target, &cases, &mut found).await?;
+        let starts = Box::pin(self.starts(target, &cases, &mut found, deadline)).await?;
         let around = Box::pin(self.around(target, &starts, &mut found, deadline)).await;
         found.looked_at.entities = around.entities.len();
 
@@ -162,6 +178,7 @@ impl Catalog {
         target: &Target,
         cases: &[TestCase],
         found: &mut Investigation,
+        deadline: Instant,
     ) -> Result<Vec<EntitySummary>, CatalogError> {
         let named = |name: &str| Reference {
             written: name.to_owned(),
@@ -177,35 +194,74 @@ impl Catalog {
             return Ok(vec![self.resolve(&named(&entity)).await?]);
         }
         if target.is_service() {
-            let mut failing: Vec<&str> = cases
-                .iter()
-                .filter(|case| case.status == Some(TestStatus::Failed))
-                .filter(|case| is_at_or_below(&case.entity, &target.fqn))
-                .map(|case| case.entity.as_str())
-                .collect();
-            failing.sort_unstable();
-            failing.dedup();
-            if failing.len() > MOST_STARTS {
-                found.missed.push(format!(
-                    "what is upstream of {} of {} entities with failing tests: name one of them",
-                    failing.len() - MOST_STARTS,
-                    failing.len()
-                ));
-            }
-            let mut starts = Vec::new();
-            for entity in failing.into_iter().take(MOST_STARTS) {
-                match self.resolve(&named(entity)).await {
-                    Ok(summary) => starts.push(summary),
-                    Err(error) => found.missed.push(format!("{entity}: {error}")),
-                }
-            }
-            return Ok(starts);
+            return Ok(Box::pin(self.members(target, cases, found, deadline)).await);
         }
         let reference = Reference {
             entity_type: Some(target.entity_type.clone()),
             ..named(&target.fqn)
         };
         Ok(vec![self.resolve(&reference).await?])
+    }
+
+    /// What lives in a service and can have something upstream, failing entities first.
+    async fn members(
+        &self,
+        target: &Target,
+        cases: &[TestCase],
+        found: &mut Investigation,
+        deadline: Instant,
+    ) -> Vec<EntitySummary> {
+        let question = Question {
+            filters: Filters {
+                service: Some(target.fqn.clone()),
+                ..Filters::default()
+            },
+            types: WITH_LINEAGE
+                .iter()
+                .map(|name| EntityType::new(*name))
+                .collect(),
+            limit: MOST_MEMBERS,
+            ..Question::default()
+        };
+        let mut members: Vec<EntitySummary> = match self.search(&question, deadline).await {
+            Ok(listed) => {
+                let (Total::Exact(total) | Total::AtLeast(total)) = listed.total;
+                if total > listed.hits.len() as u64 {
+                    found.missed.push(format!(
+                        "{} of {total} entities of the service",
+                        total - listed.hits.len() as u64
+                    ));
+                }
+                listed.hits.into_iter().map(|hit| hit.entity).collect()
+            }
+            Err(error) => {
+                found
+                    .missed
+                    .push(format!("the entities of the service: {error}"));
+                Vec::new()
+            }
+        };
+        let fails = |fqn: &str| {
+            cases
+                .iter()
+                .any(|case| case.entity == fqn && case.status == Some(TestStatus::Failed))
+        };
+        members.sort_by_key(|member| (!fails(&member.fqn), member.fqn.clone()));
+        let most = match self {
+            Self::Live(_) => MOST_STARTS,
+            // In memory: a walk costs next to nothing.
+            Self::Snapshot(_) => members.len(),
+        };
+        if members.len() > most {
+            found.missed.push(format!(
+                "what is upstream of {} of {} entities of the service, those without failing \
+                 tests last: name one of them",
+                members.len() - most,
+                members.len()
+            ));
+            members.truncate(most);
+        }
+        members
     }
 
     /// Everything upstream of the starts, with them.
@@ -234,7 +290,7 @@ impl Catalog {
             );
             around.place_service(start.service.as_deref(), &start.fqn, 0);
             let reach = Reach::only(Direction::Upstream, MOST_HOPS);
-            match self.lineage(start, reach, until).await {
+            match Box::pin(self.lineage(start, reach, until)).await {
                 Ok(lineage) => {
                     for gap in &lineage.gaps {
                         found.missed.push(format!("all of the lineage: {gap}"));
@@ -434,7 +490,7 @@ impl Catalog {
             since,
             until: now,
         };
-        let timeline = self.changes(asked, deadline).await;
+        let timeline = Box::pin(self.changes(asked, deadline)).await;
         part.missed.extend(timeline.missed);
         let mut changed = timeline.changes;
 
