@@ -72,8 +72,8 @@ pub fn merged(changes: Vec<Change>, since: i64, until: i64) -> Vec<Change> {
     let mut changes: Vec<Change> = changes
         .into_iter()
         .filter(|change| (since..=until).contains(&change.at))
-        // An event and a version tell of the same moment.
-        .filter(|change| seen.insert((change.kind, change.at, change.subject.clone())))
+        // An event and a version tell of the same moment in the same words.
+        .filter(|change| seen.insert((change.at, change.subject.clone(), change.what.clone())))
         .collect();
     changes.sort_by(|a, b| {
         b.at.cmp(&a.at)
@@ -118,8 +118,8 @@ pub fn of_event(event: &Value) -> Vec<Change> {
     }
 }
 
-/// What a version of an entity tells; its JSON may stand in a string.
-pub fn of_version(version: &Value) -> Vec<Change> {
+/// What a version of an entity of this type tells; its JSON may stand in a string.
+pub fn of_version(version: &Value, entity_type: &str) -> Vec<Change> {
     let parsed;
     let version = match version {
         Value::String(json) => {
@@ -144,7 +144,7 @@ pub fn of_version(version: &Value) -> Vec<Change> {
             at,
             kind: ChangeKind::Entity,
             subject,
-            what: "created".into(),
+            what: format!("{entity_type} created"),
             by,
         }];
     }
@@ -270,7 +270,7 @@ mod tests {
             vec![
                 change(3, ChangeKind::Entity, "a", "event"),
                 change(5, ChangeKind::Test, "t", "x"),
-                change(3, ChangeKind::Entity, "a", "version"),
+                change(3, ChangeKind::Entity, "a", "event"),
                 change(3, ChangeKind::Schema, "a", "columns"),
                 change(1, ChangeKind::Entity, "a", "too old"),
                 change(9, ChangeKind::Entity, "a", "too new"),
@@ -324,8 +324,8 @@ mod tests {
     fn a_version_in_a_string_is_read_and_the_first_is_the_creation() {
         let first = json!({"fullyQualifiedName": "a", "version": 0.1, "updatedAt": 5}).to_string();
         assert_eq!(
-            of_version(&Value::String(first)),
-            [change(5, ChangeKind::Entity, "a", "created")]
+            of_version(&Value::String(first), "table"),
+            [change(5, ChangeKind::Entity, "a", "table created")]
         );
     }
 }

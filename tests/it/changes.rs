@@ -79,7 +79,7 @@ async fn one_timeline_tells_of_all_that_remembers() {
         told_of("entity"),
         [
             "description: …ers.raw_bills`. -> …ers.raw_bills`. Refreshed hourly.",
-            "created"
+            "table created"
         ]
     );
     assert_eq!(
@@ -172,25 +172,27 @@ async fn the_timeline_of_both_servers() {
 async fn events_of_the_old_server_have_neither_id_nor_name_and_are_read_still() {
     let replay = filled(Version::V1_2_0);
     let mut context = live(&replay, Version::V1_2_0);
-    // Its recording ends a little later than the others.
-    context.now = jiff::Timestamp::from_millisecond(1_795_224_999_000).unwrap();
-    let arguments = json!({"since": "5m", "kinds": ["schema", "entity"], "limit": 100});
+    // Its recording of a minute was taken a little later than the others.
+    context.now = jiff::Timestamp::from_millisecond(1_795_225_140_000).unwrap();
+    let minute = &Version::V1_2_0.recording("events/one-minute").response;
+    let created = [("entityCreated", "*")];
+    replay.canned("GET", "/api/v1/events", &created, Answer::json(200, minute));
+    let arguments = json!({"since": "2m", "kinds": ["schema", "entity"], "limit": 100});
     let told = call(&context, "get_changes", arguments).await;
     let rows = told.rows("changes");
-    let deleted = rows
+    // Created and deleted at the same millisecond: two changes.
+    let of_user: Vec<&Value> = rows
         .iter()
-        .find(|row| row["what"] == "table deleted (can be restored)")
-        .expect("the soft deletion");
-    assert!(
-        deleted["subject"]
-            .as_str()
-            .unwrap()
-            .starts_with("openpolicy_pg."),
-        "{deleted:?}"
-    );
-    assert!(rows.iter().any(|row| row["kind"] == "schema"
-        && row["what"] == "column recorded_at added (TIMESTAMP)"
-        && row["subject"] == "openpolicy_pg.openpolicy.core.votes"));
+        .filter(|row| row["at"] == "2026-11-21T01:38:05Z")
+        .map(|row| &row["what"])
+        .collect();
+    assert_eq!(of_user, ["user created", "user deleted"]);
+    let tagged = rows
+        .iter()
+        .find(|row| row["what"] == "tags: + PII.Sensitive");
+    let tagged = tagged.expect("the tag that a reader set");
+    assert_eq!(tagged["by"], "plain.reader");
+    assert_eq!(tagged["subject"], BILLS);
 }
 
 #[tokio::test]

@@ -130,7 +130,7 @@ impl Catalog {
                 ));
                 part.changes = versions
                     .iter()
-                    .flat_map(super::of_version)
+                    .flat_map(|version| super::of_version(version, target.entity_type.as_str()))
                     .filter(|change| change.kind != ChangeKind::Test)
                     .collect();
             }

@@ -518,7 +518,12 @@ impl Catalog {
             match versions {
                 Ok(Some(versions)) => {
                     part.looked_at.versions += 1;
-                    changed.extend(versions.iter().flat_map(changes::of_version));
+                    let entity_type = target.entity_type.as_str();
+                    changed.extend(
+                        versions
+                            .iter()
+                            .flat_map(|version| changes::of_version(version, entity_type)),
+                    );
                 }
                 // A copy has versions of few.
                 Ok(None) => {}
