@@ -30,6 +30,7 @@ pub mod reading;
 pub mod redact;
 pub mod reference;
 pub mod responses;
+pub mod root_cause;
 pub mod scope;
 pub mod search;
 mod search_filter;
