@@ -804,6 +804,9 @@ fn a_token_of_the_caller_reaches_openmetadata_alone() {
     events.ask(&[], &initialize("2024-11-05"));
     answers.push(events.ask(&canary, &call).to_string());
     drop(events);
+    let metrics = http(address, "GET", "/metrics", &[], "").body;
+    let counted = "openpolicy_catalog_requests_total{outcome=\"refused\"}";
+    assert!(metrics.contains(counted), "{metrics}");
     server.signal("-TERM");
     server.ended();
 
