@@ -5,6 +5,7 @@
 
 use std::{
     borrow::Cow,
+    convert::Infallible,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
@@ -15,10 +16,11 @@ use rmcp::{
         CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
         CompleteResult, ContentBlock, CustomRequest, CustomResult, GetPromptRequestParams,
         GetPromptResponse, Implementation, ListPromptsResult, ListResourceTemplatesResult,
-        ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
-        ReadResourceResponse, ServerCapabilities, ServerConfig, Tool as Listed,
+        ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ProgressToken,
+        ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
+        ServerConfig, Tool as Listed,
     },
-    service::RequestContext,
+    service::{Peer, RequestContext},
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -27,6 +29,7 @@ use tracing::Instrument;
 
 use super::{LazyCatalogs, Selection, listing, parameters, prompts, resources};
 use crate::{
+    answer::clean,
     settings::Answers,
     tools::{
         Caller, Context, Effect, ErrorCode, Outcome, Tool, ToolError, arguments::near, error::Retry,
@@ -146,7 +149,9 @@ impl McpServer {
         match &outcome {
             Ok(_) => tracing::info!(elapsed_ms, "A call was answered"),
             Err(error) => {
-                tracing::info!(code, elapsed_ms, reason = %error.message, "A call had no answer");
+                // Messages quote what others wrote: no line breaks into the log.
+                let reason = clean::text(&error.message, 300);
+                tracing::info!(code, elapsed_ms, reason, "A call had no answer");
             }
         }
         outcome
@@ -157,7 +162,7 @@ impl McpServer {
         if let Some(tool) = selection.find(name) {
             return Ok(tool);
         }
-        let quoted = crate::answer::clean::text(name, 60);
+        let quoted = clean::text(name, 60);
         if let Some(how) = selection.how_to_list(name) {
             return Err(ToolError::new(
                 ErrorCode::NotFound,
@@ -221,22 +226,50 @@ impl McpServer {
         result
     }
 
-    /// `call` with what the protocol hands over: caller, cancellation, a span.
+    /// `call` with what the protocol hands over: caller, cancellation, a span, progress.
     async fn call_of_request(
         &self,
         name: &str,
         arguments: Value,
         context: &RequestContext<RoleServer>,
     ) -> CallToolResult {
+        let caller = caller(context);
+        let over = came_over(context);
         let span = tracing::info_span!(
             "call",
-            tool = %crate::answer::clean::text(name, 60),
-            over = came_over(context),
+            tool = %clean::text(name, 60),
+            over,
+            identity = if caller.openmetadata_token.is_some() { "caller" } else { "server" },
             id = %context.id,
         );
-        self.call(name, arguments, caller(context), &context.ct)
-            .instrument(span)
-            .await
+        let call = self
+            .call(name, arguments, caller, &context.ct)
+            .instrument(span);
+        // A plain JSON answer has no room for anything before it.
+        let token = (over != "http").then(|| context.meta.get_progress_token());
+        let Some(token) = token.flatten() else {
+            return call.await;
+        };
+        tokio::select! {
+            result = call => result,
+            never = self.tell_progress(&context.peer, token) => match never {},
+        }
+    }
+
+    /// Tells now and then that a call still runs: clients start their own time-out again. How much
+    /// of the work is done nobody knows, so it counts the seconds.
+    async fn tell_progress(&self, peer: &Peer<RoleServer>, token: ProgressToken) -> Infallible {
+        let longest = self.inner.longest_call;
+        let begun = Instant::now();
+        loop {
+            tokio::time::sleep(longest / 10).await;
+            let progress =
+                ProgressNotificationParam::new(token.clone(), begun.elapsed().as_secs_f64())
+                    .with_total(longest.as_secs_f64())
+                    .with_message("still working");
+            // A client that is gone is noticed elsewhere.
+            let _ = peer.notify_progress(progress).await;
+        }
     }
 }
 

@@ -676,6 +676,17 @@ fn a_wide_address_without_a_token_is_refused_with_the_reason() {
 }
 
 #[test]
+fn an_identity_that_no_call_could_bring_is_refused() {
+    let arguments = ["serve", "--catalog-identity", "caller"];
+    let environment = [("OPENMETADATA_URL", "http://127.0.0.1:1")];
+    let ended = command(&arguments, &environment)
+        .output()
+        .expect("the binary");
+    assert_eq!(ended.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("--http"));
+}
+
+#[test]
 fn an_address_in_use_is_an_error_in_words() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
