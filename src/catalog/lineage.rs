@@ -290,7 +290,7 @@ fn named(fqn: &str, entity_type: &str, id: &str) -> Node {
 }
 
 /// A node out of what is known of an entity.
-fn node_of(entity: &EntitySummary, detail: Detail) -> Node {
+pub fn node_of(entity: &EntitySummary, detail: Detail) -> Node {
     Node {
         fqn: entity.fqn.clone(),
         id: entity.id.clone(),

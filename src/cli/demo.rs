@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use clap::Args;
 
-use super::{Failure, block_on, serve::ServerArguments};
+use super::{Failure, block_on, output, serve::ServerArguments};
 use crate::{app, settings::CatalogSettings};
 
 /// Serves MCP on the built-in demo catalog, with every catalog tool listed.
@@ -30,7 +30,7 @@ Ctrl-D or Ctrl-C ends it.";
 
 pub(super) fn run(arguments: DemoArguments) -> Result<(), Failure> {
     if arguments.server.http.is_none() && std::io::stdin().is_terminal() {
-        eprintln!("{TO_A_PERSON}");
+        output::note(TO_A_PERSON);
     }
     let settings = arguments
         .server

@@ -14,14 +14,14 @@ use crate::settings::{CatalogSettings, Credential, Identity, OpenMetadataSetting
 /// OPENMETADATA_TOKEN_FILE, or OPENMETADATA_EMAIL with OPENMETADATA_PASSWORD (or _PASSWORD_FILE).
 #[derive(Debug, Clone, Args)]
 pub(super) struct OpenMetadataArguments {
-    /// Address of OpenMetadata, with or without /api; also a page of it.
-    #[arg(long, env = "OPENMETADATA_URL", hide_env_values = true)]
+    /// Address of OpenMetadata, with or without /api; also a page of it [env: OPENMETADATA_URL].
+    #[arg(long)]
     url: Option<String>,
-    /// A file that holds the token; read again when it changes.
-    #[arg(long, value_name = "PATH", env = "OPENMETADATA_TOKEN_FILE")]
+    /// A file that holds the token; read again when it changes [env: OPENMETADATA_TOKEN_FILE].
+    #[arg(long, value_name = "PATH")]
     token_file: Option<PathBuf>,
-    /// PEM certificates to trust beside the built-in roots.
-    #[arg(long, value_name = "PATH", env = "OPENMETADATA_CA_FILE")]
+    /// PEM certificates to trust beside the built-in roots [env: OPENMETADATA_CA_FILE].
+    #[arg(long, value_name = "PATH")]
     ca_file: Option<PathBuf>,
     /// `caller`: only the token in the header X-OpenMetadata-Token of each call is used.
     #[arg(long, value_name = "server|caller", default_value = "server")]
@@ -42,7 +42,8 @@ impl OpenMetadataArguments {
     /// No address means no catalog; a credential without an address is a mistake.
     pub(super) fn settings(&self) -> Result<CatalogSettings, Failure> {
         let credential = self.credential()?;
-        let Some(url) = self.url.clone().filter(|url| !url.trim().is_empty()) else {
+        let url = self.url.clone().filter(|url| !url.trim().is_empty());
+        let Some(url) = url.or_else(|| text("OPENMETADATA_URL")) else {
             return match credential {
                 Credential::None => Ok(CatalogSettings::None),
                 _ => Err(Failure::Usage(
@@ -54,7 +55,10 @@ impl OpenMetadataArguments {
         Ok(CatalogSettings::OpenMetadata(OpenMetadataSettings {
             url,
             credential,
-            ca_file: self.ca_file.clone(),
+            ca_file: self
+                .ca_file
+                .clone()
+                .or_else(|| path("OPENMETADATA_CA_FILE")),
             identity: self.catalog_identity,
         }))
     }
@@ -63,10 +67,14 @@ impl OpenMetadataArguments {
         let token = secret("OPENMETADATA_TOKEN");
         let email = text("OPENMETADATA_EMAIL");
         let password = secret_or_file("OPENMETADATA_PASSWORD")?;
-        match (&self.token_file, token, email, password) {
-            (Some(path), _, _, _) if !path.as_os_str().is_empty() => {
-                Ok(Credential::TokenFile(path.clone()))
-            }
+        let file = self.token_file.clone();
+        match (
+            file.or_else(|| path("OPENMETADATA_TOKEN_FILE")),
+            token,
+            email,
+            password,
+        ) {
+            (Some(path), _, _, _) => Ok(Credential::TokenFile(path)),
             (_, Some(token), _, _) => Ok(Credential::Token(token)),
             (_, None, Some(email), Some(password)) => Ok(Credential::Password { email, password }),
             (_, None, None, None) => Ok(Credential::None),
@@ -85,29 +93,40 @@ pub(super) fn secret_or_file(variable: &str) -> Result<Option<SecretString>, Fai
     if let Some(secret) = secret(variable) {
         return Ok(Some(secret));
     }
-    let Some(path) = text(&format!("{variable}_FILE")) else {
-        return Ok(None);
-    };
-    let secret = std::fs::read_to_string(Path::new(&path)).map_err(|error| {
+    let file = format!("{variable}_FILE");
+    match text(&file) {
+        Some(path) => secret_in(&file, Path::new(&path)).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The secret in a file that `setting` names.
+pub(super) fn secret_in(setting: &str, path: &Path) -> Result<SecretString, Failure> {
+    let place = path.display();
+    let secret = std::fs::read_to_string(path).map_err(|error| {
         Failure::Usage(format!(
-            "{variable}_FILE names {path}, which cannot be read: {error}"
+            "{setting} names {place}, which cannot be read: {error}"
         ))
     })?;
     let secret = secret.trim();
     if secret.is_empty() {
         return Err(Failure::Usage(format!(
-            "{variable}_FILE names {path}, which is empty"
+            "{setting} names {place}, which is empty"
         )));
     }
-    Ok(Some(SecretString::from(secret)))
+    Ok(SecretString::from(secret))
 }
 
 fn secret(variable: &str) -> Option<SecretString> {
     text(variable).map(SecretString::from)
 }
 
-/// A variable that is set to something.
-fn text(variable: &str) -> Option<String> {
+fn path(variable: &str) -> Option<PathBuf> {
+    text(variable).map(PathBuf::from)
+}
+
+/// A variable that is set to something: empty is how Compose files say 'not set'.
+pub(super) fn text(variable: &str) -> Option<String> {
     let value = std::env::var(variable).ok()?;
     let value = value.trim();
     (!value.is_empty()).then(|| value.to_owned())

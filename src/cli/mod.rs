@@ -4,6 +4,7 @@ mod demo;
 mod doctor;
 mod environment;
 mod init;
+mod output;
 mod places;
 mod serve;
 mod tools;
@@ -101,7 +102,7 @@ pub fn run() -> ExitCode {
         Err(failure) => {
             let message = failure.to_string();
             if !message.is_empty() {
-                eprintln!("{message}");
+                output::note(message);
             }
             ExitCode::from(failure.exit_code())
         }

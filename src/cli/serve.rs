@@ -1,6 +1,6 @@
 //! `serve`: speaks MCP over stdio or HTTP.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 
@@ -29,6 +29,9 @@ pub(super) struct ServerArguments {
     /// loopback this needs a bearer token: OPENPOLICY_HTTP_TOKEN or OPENPOLICY_HTTP_TOKEN_FILE.
     #[arg(long, value_name = "ADDRESS")]
     pub(super) http: Option<SocketAddr>,
+    /// A file that holds the bearer token.
+    #[arg(long, value_name = "PATH", requires = "http")]
+    http_token_file: Option<PathBuf>,
     /// A name that clients may use in `Host` beside the loopback names.
     #[arg(long, value_name = "HOST[:PORT]", requires = "http")]
     allow_host: Vec<String>,
@@ -38,13 +41,9 @@ pub(super) struct ServerArguments {
     /// Keep sessions for clients of older protocol versions.
     #[arg(long, requires = "http")]
     http_sessions: bool,
-    /// Toolsets to list: catalog, catalog-write, or all [default: those that read].
-    #[arg(
-        long,
-        value_name = "NAMES",
-        value_delimiter = ',',
-        env = "OPENPOLICY_TOOLSETS"
-    )]
+    /// Toolsets to list: catalog, catalog-write, or all [env: OPENPOLICY_TOOLSETS] [default: those
+    /// that read].
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     toolsets: Vec<String>,
     /// Tools to list; without --toolsets these alone.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
@@ -79,17 +78,28 @@ impl ServerArguments {
             None => Transport::Stdio,
             Some(address) => Transport::Http(HttpSettings {
                 address,
-                token: environment::secret_or_file("OPENPOLICY_HTTP_TOKEN")?,
+                token: match &self.http_token_file {
+                    Some(path) => Some(environment::secret_in("--http-token-file", path)?),
+                    None => environment::secret_or_file("OPENPOLICY_HTTP_TOKEN")?,
+                },
                 allowed_hosts: self.allow_host,
                 allowed_origins: self.allow_origin,
                 sessions: self.http_sessions,
             }),
         };
+        let toolsets = match environment::text("OPENPOLICY_TOOLSETS") {
+            Some(names) if self.toolsets.is_empty() => names
+                .split(',')
+                .map(|name| name.trim().to_owned())
+                .filter(|name| !name.is_empty())
+                .collect(),
+            _ => self.toolsets,
+        };
         Ok(Settings {
             catalog,
             transport,
             tools: ToolSwitches {
-                toolsets: self.toolsets,
+                toolsets,
                 tools: self.tools,
                 exclude_tools: self.exclude_tools,
                 read_only: self.read_only,
@@ -104,7 +114,8 @@ impl ServerArguments {
 
     /// Lists every toolset unless the caller chose.
     pub(super) fn with_all_toolsets(mut self) -> Self {
-        if self.toolsets.is_empty() && self.tools.is_empty() {
+        let is_chosen = environment::text("OPENPOLICY_TOOLSETS").is_some();
+        if self.toolsets.is_empty() && self.tools.is_empty() && !is_chosen {
             self.toolsets = vec!["all".to_owned()];
         }
         self

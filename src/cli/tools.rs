@@ -9,7 +9,10 @@ use std::{
 use clap::Subcommand;
 use serde_json::Value;
 
-use super::{CatalogChoice, Failure, block_on};
+use super::{
+    CatalogChoice, Failure, block_on,
+    output::{note, say},
+};
 use crate::{
     app,
     tools::{self, Caller, Context, Effect, Tool, contract},
@@ -76,7 +79,7 @@ async fn call(tool: &Tool, context: &Context, arguments: Value, json: bool) -> R
             ))
         })?;
     match (outcome, json) {
-        (Ok(answer), false) => println!("{}", answer.text()),
+        (Ok(answer), false) => say(answer.text())?,
         (Ok(answer), true) => print_json(&Value::Object(answer.structured()))?,
         (Err(error), false) => return Err(Failure::Error(error.text())),
         (Err(error), true) => {
@@ -127,16 +130,16 @@ fn list(json: bool) -> Result<(), Failure> {
             Effect::Read => "reads",
             Effect::Write { .. } => "writes",
         };
-        println!(
+        say(format_args!(
             "{:width$}  {:13}  {effect:6}  {}",
             tool.name,
             tool.toolset.name(),
             tool.description,
             width = widest.unwrap_or_default()
-        );
+        ))?;
     }
     if std::io::stdout().is_terminal() {
-        eprintln!("\nCall one: openpolicy-mcp tools call --demo NAME '{{…}}'");
+        note("\nCall one: openpolicy-mcp tools call --demo NAME '{…}'");
     }
     Ok(())
 }
@@ -155,11 +158,11 @@ fn export(folder: &Path) -> Result<(), Failure> {
         let path = entry.map_err(|error| failed(folder, error))?.path();
         if is_contract_of_no_tool(&path) {
             std::fs::remove_file(&path).map_err(|error| failed(&path, error))?;
-            println!("removed {}", path.display());
+            say(format_args!("removed {}", path.display()))?;
         }
     }
-    println!("{} contracts in {}", tools::all().len(), folder.display());
-    Ok(())
+    let count = tools::all().len();
+    say(format_args!("{count} contracts in {}", folder.display()))
 }
 
 /// Only what an earlier export wrote is ever removed.
@@ -179,6 +182,5 @@ fn is_contract_of_no_tool(path: &Path) -> bool {
 fn print_json(value: &Value) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::Error(format!("the answer cannot be printed: {error}")))?;
-    println!("{text}");
-    Ok(())
+    say(text)
 }

@@ -7,6 +7,7 @@ pub mod arguments;
 pub mod context;
 pub mod contract;
 pub mod error;
+pub mod pipelines;
 pub mod schema;
 pub mod subject;
 pub mod time;

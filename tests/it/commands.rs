@@ -186,6 +186,44 @@ fn half_a_credential_is_said_before_anything_starts() {
     assert!(ended.err().contains("/nowhere/token"), "{}", ended.err());
 }
 
+#[test]
+fn an_empty_variable_is_one_that_is_not_set() {
+    let mut person = Person::new();
+    for variable in [
+        "OPENMETADATA_URL",
+        "OPENMETADATA_TOKEN",
+        "OPENMETADATA_TOKEN_FILE",
+        "OPENMETADATA_CA_FILE",
+        "OPENMETADATA_EMAIL",
+        "OPENMETADATA_PASSWORD",
+        "OPENMETADATA_PASSWORD_FILE",
+        "OPENPOLICY_TOOLSETS",
+        "OPENPOLICY_HTTP_TOKEN",
+        "OPENPOLICY_HTTP_TOKEN_FILE",
+    ] {
+        person = person.with(variable, "");
+    }
+    // stdin is at its end: the server starts and ends.
+    person.say("serve").code(0);
+    person.say("demo").code(0);
+}
+
+#[test]
+fn flags_win_over_the_environment() {
+    let person = Person::new().with("OPENPOLICY_TOOLSETS", "nonsense");
+    assert!(person.say("serve").code(2).err().contains("nonsense"));
+    person.say("serve --toolsets catalog").code(0);
+    let person = Person::new().with("OPENMETADATA_URL", "ftp://environment");
+    assert!(
+        person
+            .say("serve")
+            .code(2)
+            .err()
+            .contains("ftp://environment")
+    );
+    person.say("serve --url http://127.0.0.1:9").code(0);
+}
+
 // `tools`.
 
 #[test]
@@ -291,6 +329,22 @@ fn contracts_are_exported_and_old_ones_removed() {
     assert_eq!(person.json("out/get_entity.json")["name"], "get_entity");
     assert!(!person.path("out/gone_tool.json").exists());
     assert!(person.path("out/notes.json").exists(), "not ours");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_goes_away_is_no_fault() {
+    let person = Person::new();
+    let mut command = person.command();
+    let mut listing = command
+        .args(["tools", "list", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary");
+    drop(listing.stdout.take());
+    let ended = Ended(listing.wait_with_output().expect("an end"));
+    assert_eq!(ended.code(0).err(), "");
 }
 
 // `init` prints.

@@ -112,7 +112,10 @@ fn the_binary_lists_what_the_contracts_say() {
     assert_eq!(names, expected, "all tools, sorted");
     for tool in &listed {
         let name = tool["name"].as_str().expect("a name");
-        assert_eq!(tool, &reviewed[name], "{name}: {REWRITE}");
+        assert!(
+            tool == &reviewed[name],
+            "tools/{name}.json differs: {REWRITE}"
+        );
     }
 }
 
@@ -210,6 +213,10 @@ fn every_tool_and_argument_is_described() {
         let properties = arguments["properties"].as_object().expect("properties");
         assert!(!properties.is_empty(), "{} takes nothing", tool.name);
         for (name, schema) in properties {
+            // A number with its bounds says all of it; each word is paid for in every conversation.
+            if name == "limit" && schema["maximum"].is_number() {
+                continue;
+            }
             let description = schema["description"].as_str().unwrap_or_default();
             assert!(
                 !description.is_empty(),

@@ -1,29 +1,41 @@
 //! get_lineage, find_lineage_path, analyze_impact and edit_lineage.
 
-use std::sync::Arc;
+mod live;
+mod old;
+mod snapshot;
+mod writes;
 
-use openpolicy_mcp::{
-    catalog::{Catalogs, snapshot},
-    tools::{self, Caller, Context, Outcome},
-};
-use serde_json::{Map, Value, json};
+use openpolicy_mcp::tools::{self, Context, Outcome};
+use serde_json::{Map, Value};
 
 use crate::support::tokens;
 
-const BILLS: &str = "openpolicy_pg.openpolicy.core.bills";
-const M000: &str = "warehouse.DW.MESH.m000";
+pub const BILLS: &str = "openpolicy_pg.openpolicy.core.bills";
+pub const TWIN: &str = "openpolicy_pg.openpolicy.core.Bills";
+pub const M000: &str = "warehouse.DW.MESH.m000";
 
-fn demo() -> Context {
-    let catalogs = Catalogs::of_snapshot(snapshot::demo().unwrap());
-    Context::new(Arc::new(catalogs), Caller::default())
-}
-
-async fn call(context: &Context, tool: &str, arguments: Value) -> Outcome {
+pub async fn call(context: &Context, tool: &str, arguments: Value) -> Outcome {
     (tools::find(tool).unwrap().call)(context, arguments).await
 }
 
+/// The structured form of an answer.
+pub async fn ask(context: &Context, tool: &str, arguments: Value) -> Map<String, Value> {
+    match call(context, tool, arguments.clone()).await {
+        Ok(answer) => answer.structured(),
+        Err(error) => panic!("{tool} {arguments}: {}", error.text()),
+    }
+}
+
+/// The error of a call that has to fail.
+pub async fn fault(context: &Context, tool: &str, arguments: Value) -> tools::ToolError {
+    match call(context, tool, arguments.clone()).await {
+        Ok(answer) => panic!("{tool} {arguments} was answered:\n{}", answer.text()),
+        Err(error) => error,
+    }
+}
+
 /// The structured form, after both forms were found within so many tokens.
-async fn within(
+pub async fn within(
     context: &Context,
     tool: &str,
     arguments: Value,
@@ -44,8 +56,8 @@ async fn within(
     structured
 }
 
-/// The names of a table, prefix and all.
-fn names(table: &Value) -> Vec<String> {
+/// The first column of a table, prefix and all.
+pub fn names(table: &Value) -> Vec<String> {
     let prefix = table["prefix"].as_str().unwrap_or_default();
     table["rows"]
         .as_array()
@@ -55,29 +67,17 @@ fn names(table: &Value) -> Vec<String> {
         .collect()
 }
 
-#[tokio::test]
-async fn bills_both_ways() {
-    let answer = within(&demo(), "get_lineage", json!({"entity": BILLS}), 450).await;
-    println!("{}", Value::Object(answer.clone()));
-    assert_eq!(answer["counts"]["upstream"], 2);
-}
-
-#[tokio::test]
-async fn mesh() {
-    let answer = within(
-        &demo(),
-        "get_lineage",
-        json!({"entity": M000, "depth": 10}),
-        1800,
-    )
-    .await;
-    println!("{}", Value::Object(answer.clone()));
-    let answer = within(
-        &demo(),
-        "get_lineage",
-        json!({"entity": M000, "depth": 10, "direction": "downstream", "limit": 100}),
-        1200,
-    )
-    .await;
-    println!("{}", Value::Object(answer.clone()));
+/// A cell by the name in the first column and the column's name.
+pub fn cell(table: &Value, name: &str, column: &str) -> Value {
+    let row = names(table)
+        .iter()
+        .position(|listed| listed == name)
+        .unwrap_or_else(|| panic!("no row {name} in {table}"));
+    let column = table["columns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .position(|listed| listed == column)
+        .unwrap_or_else(|| panic!("no column {column} in {table}"));
+    table["rows"][row][column].clone()
 }

@@ -12,7 +12,11 @@ use self::{
     entry::{Client, Credential, Form, Wish},
     merge::Merged,
 };
-use super::{Failure, places};
+use super::{
+    Failure,
+    output::{note, say},
+    places,
+};
 
 /// Prints the configuration for a client; with `--write`, puts it into the client's file.
 #[derive(Debug, Args)]
@@ -84,14 +88,14 @@ pub fn run(arguments: InitArguments) -> Result<(), Failure> {
     let usual = usual_file(wish.client, arguments.scope);
 
     let Some(written) = arguments.write else {
-        println!("{alone}");
+        say(alone)?;
         if let Some(path) = usual {
-            eprintln!(
-                "This belongs into {}; --write puts it there.",
-                path.display()
-            );
+            let path = path.display();
+            note(format_args!(
+                "This belongs into {path}; --write puts it there."
+            ));
         }
-        notes(&entry.notes);
+        entry.notes.iter().for_each(note);
         return Ok(());
     };
     let path = written.or(usual).ok_or_else(|| {
@@ -114,24 +118,19 @@ pub fn run(arguments: InitArguments) -> Result<(), Failure> {
     )
     .map_err(|error| left_alone(&error))?;
     match merged {
-        Merged::Unchanged => println!("{} has it already.", path.display()),
+        Merged::Unchanged => say(format_args!("{} has it already.", path.display()))?,
         Merged::Changed(text) => {
             let kept = file::replace(&path, &before, &text, is_private)
                 .map_err(|error| left_alone(&error))?;
-            println!("Wrote `{}` into {}.", arguments.name, path.display());
+            let name = &arguments.name;
+            say(format_args!("Wrote `{name}` into {}.", path.display()))?;
             if let Some(kept) = kept {
-                println!("The file as it was: {}", kept.display());
+                say(format_args!("The file as it was: {}", kept.display()))?;
             }
         }
     }
-    notes(&entry.notes);
+    entry.notes.iter().for_each(note);
     Ok(())
-}
-
-fn notes(notes: &[String]) {
-    for note in notes {
-        eprintln!("{note}");
-    }
 }
 
 fn wish(arguments: &InitArguments) -> Result<Wish, Failure> {

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod absent;
+pub mod calls;
 pub mod documents;
 pub mod entities;
 pub mod evaluator;
