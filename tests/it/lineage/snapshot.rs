@@ -513,7 +513,9 @@ async fn no_path_has_four_reasons() {
     .await;
     assert_eq!(unresolved["status"], "unresolved");
     assert_eq!(unresolved["unresolved"][0]["argument"], "from");
-    let near = unresolved["unresolved"][0]["did_you_mean"].as_array().unwrap();
+    let near = unresolved["unresolved"][0]["did_you_mean"]
+        .as_array()
+        .unwrap();
     assert!(near.contains(&json!(BILLS)), "{near:?}");
     let no_column = ask(
         &context,
