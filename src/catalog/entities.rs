@@ -96,7 +96,7 @@ impl Catalog {
         let name = wire::text(&found.document, "fullyQualifiedName")?;
         Some(format!(
             "{}/{}/{}",
-            client.address().as_str(),
+            client.server().address().as_str(),
             page_segment(&found.entity_type),
             fqn::path_segment(&name)
         ))

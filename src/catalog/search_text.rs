@@ -93,6 +93,15 @@ impl Typed {
         })
     }
 
+    /// The last step of what looks like a path: `bills` of `core:bills` or `core.bills`.
+    pub fn last_of_path(&self) -> Option<Typed> {
+        if self.is_phrase || self.written.contains(char::is_whitespace) {
+            return None;
+        }
+        let (_, last) = self.written.rsplit_once([':', '.', '/', '>'])?;
+        Typed::parse(last)
+    }
+
     /// For the server's query parser: nothing that it could take for syntax or stumble over,
     /// except `*` and one pair of quotes around the whole.
     ///
@@ -160,10 +169,11 @@ pub fn why(typed: &Typed, fields: &Fields<'_>) -> String {
     if wanted == folded(fields.name) || wanted == folded(fields.fqn) {
         return "name, other case".to_owned();
     }
-    let mut reasons: Vec<String> = Vec::new();
-    let mut add = |reason: String| {
-        if !reasons.contains(&reason) {
-            reasons.push(reason);
+    // The strongest first.
+    let mut reasons: Vec<(u8, String)> = Vec::new();
+    let mut add = |strength: u8, reason: String| {
+        if !reasons.iter().any(|(_, known)| *known == reason) {
+            reasons.push((strength, reason));
         }
     };
     let name_words = words(fields.name);
@@ -174,32 +184,29 @@ pub fn why(typed: &Typed, fields: &Fields<'_>) -> String {
         let holds = |texts: &[String]| texts.iter().any(|text| is_form_of(word, text));
         let is_near = |texts: &[String]| texts.iter().any(|text| is_similar(word, text));
         if holds(&name_words) {
-            add("name".into());
+            add(0, "name".into());
         } else if holds(&display_words) {
-            add("display name".into());
-        } else if let Some(column) = fields
-            .columns
-            .iter()
-            .find(|column| holds(&words(column)))
-        {
-            add(format!("column {column}"));
+            add(1, "display name".into());
+        } else if let Some(column) = fields.columns.iter().find(|column| holds(&words(column))) {
+            add(2, format!("column {column}"));
         } else if holds(&description_words) {
-            add("description".into());
+            add(3, "description".into());
         } else if holds(&path_words) {
-            add("path".into());
+            add(4, "path".into());
         } else if is_near(&name_words) || is_near(&display_words) {
-            add("similar name".into());
+            add(5, "similar name".into());
         } else if is_near(&description_words)
             || fields.columns.iter().any(|column| is_near(&words(column)))
         {
-            add("similar".into());
+            add(6, "similar".into());
         }
     }
     if reasons.is_empty() {
         return "other field".to_owned();
     }
-    reasons.truncate(2);
-    reasons.join(", ")
+    reasons.sort();
+    let strongest: Vec<String> = reasons.into_iter().take(2).map(|(_, it)| it).collect();
+    strongest.join(", ")
 }
 
 /// The same word, or one the beginning of the other but for an ending of up to two letters.
@@ -256,9 +263,10 @@ pub fn nearest<'a>(
         }
     }
     scored.sort_by(|(a, left), (b, right)| b.total_cmp(a).then_with(|| left.cmp(right)));
-    scored.dedup_by(|(_, left), (_, right)| left == right);
+    let mut seen = std::collections::HashSet::new();
     scored
         .into_iter()
+        .filter(|(_, name)| seen.insert(*name))
         .take(most)
         .map(|(_, name)| name.to_owned())
         .collect()
@@ -330,7 +338,8 @@ mod tests {
             let quotes = sent.matches('"').count();
             prop_assert!(quotes == 0 || (quotes == 2 && sent.starts_with('"') && sent.ends_with('"') && sent.len() > 2));
             let without_slashes = sent.replace("\\/", "");
-            prop_assert!(!without_slashes.contains(['/', '\\', '(', ')', '{', '}', '[', ']', ':', '^', '~', '!', '<', '>', '&', '|', '+', '?', '=']));
+            let is_syntax = without_slashes.contains(['/', '\\', '(', ')', '{', '}', '[', ']', ':', '^', '~', '!', '<', '>', '&', '|', '+', '?', '=']);
+            prop_assert!(!is_syntax, "{}", sent);
             for word in sent.split_whitespace() {
                 prop_assert!(!word.starts_with(['-', '*']));
                 prop_assert!(!["AND", "OR", "NOT", "TO"].contains(&word));

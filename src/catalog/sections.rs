@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Catalog, CatalogError,
+    Catalog, CatalogError, EntityType,
     client::Version,
     entities::Entity,
     facts::{put, time},
@@ -24,6 +24,37 @@ pub enum Part {
     Sample,
 }
 
+impl Part {
+    /// Entities of this type can have it.
+    pub fn is_of(self, entity_type: &EntityType) -> bool {
+        let name = entity_type.as_str();
+        match self {
+            Self::Quality | Self::Queries | Self::Profile => name == "table",
+            Self::Sample => matches!(name, "table" | "topic" | "container" | "searchIndex"),
+            // The assets that the contracts of 1.12.6 are about.
+            Self::Contract => matches!(
+                name,
+                "table"
+                    | "database"
+                    | "databaseSchema"
+                    | "dashboard"
+                    | "dashboardDataModel"
+                    | "chart"
+                    | "pipeline"
+                    | "topic"
+                    | "mlmodel"
+                    | "container"
+                    | "searchIndex"
+                    | "storedProcedure"
+                    | "apiCollection"
+                    | "apiEndpoint"
+                    | "dataProduct"
+            ),
+            Self::Versions => entity_type.collection().is_some(),
+        }
+    }
+}
+
 /// How many records of a part are read.
 const MOST_RECORDS: &str = "100";
 
@@ -31,6 +62,9 @@ impl Catalog {
     /// The document of a part: `None` where the entity has none. `Unsupported` where this server
     /// or snapshot cannot tell.
     pub async fn part(&self, entity: &Entity, part: Part) -> Result<Option<Value>, CatalogError> {
+        if !part.is_of(&entity.summary.entity_type) {
+            return Ok(None);
+        }
         match part {
             Part::Quality => self.quality_part(entity).await,
             Part::Contract => self.contract_part(entity).await,
@@ -140,9 +174,6 @@ impl Catalog {
     }
 
     async fn profile_part(&self, entity: &Entity) -> Result<Option<Value>, CatalogError> {
-        if entity.summary.entity_type.as_str() != "table" {
-            return Ok(None);
-        }
         let document = match self {
             Self::Live(client) => {
                 // By id it is 404; the path takes a name here.
@@ -165,10 +196,6 @@ impl Catalog {
     }
 
     async fn sample_part(&self, entity: &Entity) -> Result<Option<Value>, CatalogError> {
-        let entity_type = entity.summary.entity_type.as_str();
-        if !matches!(entity_type, "table" | "topic" | "container" | "searchIndex") {
-            return Ok(None);
-        }
         let document = match self {
             Self::Live(client) => {
                 let collection = entity.summary.entity_type.collection().unwrap_or_default();

@@ -1,11 +1,19 @@
 //! A local copy of a catalog: OpenMetadata's answers as documents in SQLite, with full-text search.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
+};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde_json::Value;
 
 use super::{error::CatalogError, graph::Graph};
+
+pub use super::snapshot_build::Builder;
+
+/// Changes with the tables; a file of another format is copied anew, never converted.
+pub(super) const FORMAT: &str = "1";
 
 /// What kind of answer a document is. The key of each is an FQN; `body` is what OpenMetadata's
 /// REST API answers, credentials stripped.
@@ -39,6 +47,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// As the text form and the tables name it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SearchDocument => "search",
@@ -70,6 +79,7 @@ pub struct Snapshot {
     /// SQLite connections are not shared between threads; reads are short.
     connection: Mutex<Connection>,
     as_of: jiff::Timestamp,
+    version: String,
     /// The lineage of everything, read when it is first asked for.
     pub(super) lineage: OnceLock<Arc<Graph>>,
 }
@@ -84,30 +94,61 @@ impl Snapshot {
             .as_str()
             .and_then(|text| text.parse().ok())
             .ok_or(SnapshotError::NoTime)?;
-        let mut connection = Connection::open_in_memory()?;
-        connection.execute_batch(
-            "CREATE TABLE document (kind TEXT NOT NULL, key TEXT NOT NULL, type TEXT, body TEXT NOT NULL,
-                PRIMARY KEY (kind, key, type)) WITHOUT ROWID;",
-        )?;
-        let transaction = connection.transaction()?;
+        let mut builder = Builder::in_memory()?;
         for line in lines {
             let line: Value = serde_json::from_str(line)?;
-            transaction.execute(
-                "INSERT OR REPLACE INTO document (kind, key, type, body) VALUES (?1, ?2, ?3, ?4)",
-                params![
-                    line["kind"].as_str(),
-                    line["key"].as_str(),
-                    line["type"].as_str().unwrap_or(""),
-                    line["body"].to_string()
-                ],
+            builder.add_text(
+                line["kind"].as_str().unwrap_or(""),
+                line["key"].as_str().unwrap_or(""),
+                line["type"].as_str().unwrap_or(""),
+                &line["body"].to_string(),
             )?;
         }
-        transaction.commit()?;
+        builder.finish(as_of, head["version"].as_str().unwrap_or(""))
+    }
+
+    /// Opens a finished snapshot file for reading.
+    pub fn open(path: &Path) -> Result<Self, SnapshotError> {
+        let connection = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        // Pages are read through the page cache of the system instead of being copied.
+        connection.execute_batch("PRAGMA temp_store = memory; PRAGMA mmap_size = 268435456;")?;
+        Self::of_connection(connection)
+    }
+
+    /// A connection to a finished snapshot. The head says what it is.
+    pub(super) fn of_connection(connection: Connection) -> Result<Self, SnapshotError> {
+        connection.set_prepared_statement_cache_capacity(64);
+        let head = |name: &str| -> Result<String, SnapshotError> {
+            connection
+                .query_row("SELECT value FROM head WHERE name = ?1", [name], |row| {
+                    row.get(0)
+                })
+                .map_err(|_| SnapshotError::NoTime)
+        };
+        if head("format")? != FORMAT {
+            return Err(SnapshotError::OtherFormat);
+        }
+        let as_of = head("as_of")?.parse().map_err(|_| SnapshotError::NoTime)?;
+        let version = head("version")?;
         Ok(Self {
             connection: Mutex::new(connection),
             as_of,
+            version,
             lineage: OnceLock::new(),
         })
+    }
+
+    /// The version of the OpenMetadata that it was copied from; empty where that is not known.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// One read at a time.
+    pub(super) fn connection(&self) -> Result<MutexGuard<'_, Connection>, CatalogError> {
+        self.connection.lock().map_err(|_| poisoned())
     }
 
     /// When the copy was taken.
@@ -117,7 +158,7 @@ impl Snapshot {
 
     /// The document of this kind and key; the first by type where two entities share the name.
     pub fn document(&self, kind: Kind, key: &str) -> Result<Option<Value>, CatalogError> {
-        let connection = self.connection.lock().map_err(|_| poisoned())?;
+        let connection = self.connection()?;
         connection
             .query_row(
                 "SELECT body FROM document WHERE kind = ?1 AND key = ?2 ORDER BY type LIMIT 1",
@@ -132,7 +173,7 @@ impl Snapshot {
 
     /// All documents of a kind with their keys, in the order of the keys.
     pub fn documents(&self, kind: Kind) -> Result<Vec<(String, Value)>, CatalogError> {
-        let connection = self.connection.lock().map_err(|_| poisoned())?;
+        let connection = self.connection()?;
         let mut statement = connection
             .prepare_cached("SELECT key, body FROM document WHERE kind = ?1 ORDER BY key, type")
             .map_err(storage)?;
@@ -170,7 +211,7 @@ impl Snapshot {
         id: &str,
     ) -> Result<Vec<(String, Value)>, CatalogError> {
         self.select(
-            "SELECT type, body FROM document WHERE kind = ?1 AND body ->> '$.id' = ?2 ORDER BY type",
+            "SELECT type, body FROM document WHERE kind = ?1 AND id = ?2 ORDER BY type",
             kind,
             id,
         )
@@ -178,7 +219,7 @@ impl Snapshot {
 
     /// The keys of all documents of a kind, in order.
     pub fn names(&self, kind: Kind) -> Result<Vec<String>, CatalogError> {
-        let connection = self.connection.lock().map_err(|_| poisoned())?;
+        let connection = self.connection()?;
         let mut statement = connection
             .prepare_cached("SELECT DISTINCT key FROM document WHERE kind = ?1 ORDER BY key")
             .map_err(storage)?;
@@ -194,7 +235,7 @@ impl Snapshot {
         kind: Kind,
         value: &str,
     ) -> Result<Vec<(String, Value)>, CatalogError> {
-        let connection = self.connection.lock().map_err(|_| poisoned())?;
+        let connection = self.connection()?;
         let mut statement = connection.prepare_cached(sql).map_err(storage)?;
         let rows = statement
             .query_map([kind.as_str(), value], |row| {
@@ -217,17 +258,19 @@ pub enum SnapshotError {
     Json(#[from] serde_json::Error),
     #[error("the snapshot does not say when it was taken")]
     NoTime,
+    #[error("the snapshot was written by another version of this program: copy the catalog again")]
+    OtherFormat,
     #[error("the snapshot cannot be stored: {0}")]
     Storage(#[from] rusqlite::Error),
 }
 
-fn storage(error: rusqlite::Error) -> CatalogError {
+pub(super) fn storage(error: rusqlite::Error) -> CatalogError {
     CatalogError::Unavailable {
         message: format!("the snapshot could not be read: {error}"),
     }
 }
 
-fn damaged(error: &serde_json::Error) -> CatalogError {
+pub(super) fn damaged(error: &serde_json::Error) -> CatalogError {
     CatalogError::BadUpstream {
         message: format!("a document of the snapshot is damaged: {error}"),
     }

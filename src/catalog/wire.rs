@@ -38,15 +38,22 @@ pub fn summary(document: &Value, entity_type: Option<&EntityType>) -> Option<Ent
                 text(domain, "fullyQualifiedName").or_else(|| text(domain, "name"))
             })
             .collect(),
-        is_deleted: document
-            .get("deleted")
-            .and_then(Value::as_bool)
-            .unwrap_or(false),
+        is_deleted: is_deleted(document),
         updated_at: document.get("updatedAt").and_then(Value::as_i64),
         version: document.get("version").and_then(Value::as_f64),
         entity_type,
         fqn,
     })
+}
+
+/// Whether an entity is deleted. The search index writes the text `"true"` for what was deleted
+/// after it was indexed (recorded: `search/deleted`), the REST API a boolean.
+pub fn is_deleted(document: &Value) -> bool {
+    match document.get("deleted") {
+        Some(Value::Bool(is_deleted)) => *is_deleted,
+        Some(Value::String(text)) => text == "true",
+        _ => false,
+    }
 }
 
 /// Owners, single (before 1.5) or many.

@@ -328,12 +328,11 @@ pub(super) async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, 
         }
         Ok(Bytes::from(read))
     };
-    tokio::time::timeout(LONGEST_UPLOAD, reading)
-        .await
-        .unwrap_or_else(|_| {
-            Err(plain(
-                StatusCode::REQUEST_TIMEOUT,
-                "the body did not arrive in time",
-            ))
-        })
+    match tokio::time::timeout(LONGEST_UPLOAD, reading).await {
+        Ok(read) => read,
+        Err(_) => Err(plain(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body did not arrive in time",
+        )),
+    }
 }

@@ -24,7 +24,7 @@ pub struct View {
     pub members: bool,
     pub columns: bool,
     pub usage: bool,
-    /// Usage that is zero says something too.
+    /// Usage was asked for by name: none says something too.
     pub zero_usage: bool,
     pub joins: bool,
     pub definition: bool,
@@ -118,7 +118,9 @@ pub fn fields(entity: &Entity, view: View) -> Map<String, Value> {
     }
     if view.usage {
         match &entity.usage {
-            Some(usage) if view.zero_usage || is_used(usage) => put("usage", usage.clone()),
+            Some(usage) if view.zero_usage || view.details || is_used(usage) => {
+                put("usage", usage.clone())
+            }
             None if view.zero_usage => put("usage", "none".into()),
             _ => {}
         }

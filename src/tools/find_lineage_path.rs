@@ -268,8 +268,8 @@ async fn ends(
     asked: &Arguments,
 ) -> Result<Result<(End, End), Vec<Value>>, ToolError> {
     let (from, to) = tokio::join!(
-        lineage::end(catalog, &asked.from),
-        lineage::end(catalog, &asked.to)
+        lineage::find_end(catalog, &asked.from),
+        lineage::find_end(catalog, &asked.to)
     );
     let mut unresolved = Vec::new();
     let mut resolved = Vec::new();

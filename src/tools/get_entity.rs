@@ -170,6 +170,7 @@ struct Wanted {
     view: View,
     parts: Vec<(&'static str, Part)>,
     is_default: bool,
+    is_all: bool,
     has_columns_named: bool,
     filter: Vec<String>,
     most_columns: usize,
@@ -207,7 +208,7 @@ impl Wanted {
             members: or_default(Section::Members),
             columns: or_default(Section::Columns) || !filter.is_empty(),
             usage: or_default(Section::Usage),
-            zero_usage: has(Section::Usage),
+            zero_usage: sections.contains(&Section::Usage),
             joins: has(Section::Joins),
             definition: or_default(Section::Definition),
             custom_properties: or_default(Section::CustomProperties),
@@ -229,6 +230,7 @@ impl Wanted {
                 .map(|(name, _, part)| (name, part))
                 .collect(),
             is_default,
+            is_all: all,
             has_columns_named: sections.contains(&Section::Columns) || !filter.is_empty(),
             filter,
             most_columns: arguments.limit.unwrap_or(DEFAULT_COLUMNS),
@@ -265,7 +267,12 @@ async fn read(
         });
     }
     let entity = catalog.entity(&reference).await?;
-    let parts = join_all(wanted.parts.iter().map(|(name, part)| {
+    // All that there is means all that this type can have; what is named is looked for anyhow.
+    let asked = wanted
+        .parts
+        .iter()
+        .filter(|(_, part)| !wanted.is_all || part.is_of(&entity.summary.entity_type));
+    let parts = join_all(asked.map(|(name, part)| {
         let entity = &entity;
         async move { (*name, catalog.part(entity, *part).await) }
     }))

@@ -104,18 +104,25 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let start = scope.position(asked.cursor.as_deref())?;
     let types = lineage::entity_types("types", asked.types.as_deref().unwrap_or_default())?;
     let directions = asked.direction.unwrap_or(Way::Both).directions();
-    let depth = asked
-        .depth
-        .unwrap_or(if asked.column.is_some() { 10 } else { 3 });
     let catalog = context.catalog()?;
-    let entity = lineage::entity(&catalog, "entity", &asked.entity).await?;
-    let column = match asked.column.as_deref() {
-        None => None,
-        Some("*") => Some(columns::Wanted::All),
-        Some(written) => Some(columns::Wanted::One(
-            lineage::column(&catalog, &entity, "column", written).await?,
-        )),
+    let (entity, column) = match asked.column.as_deref() {
+        None => {
+            // A column is not an entity to OpenMetadata, but people name it like one.
+            let end = lineage::end(&catalog, "entity", &asked.entity).await?;
+            (end.entity, end.column.map(columns::Wanted::One))
+        }
+        Some(written) => {
+            let entity = lineage::entity(&catalog, "entity", &asked.entity).await?;
+            let wanted = if written == "*" {
+                columns::Wanted::All
+            } else {
+                let column = lineage::column(&catalog, &entity, "column", written).await?;
+                columns::Wanted::One(column)
+            };
+            (entity, Some(wanted))
+        }
     };
+    let depth = asked.depth.unwrap_or(if column.is_some() { 10 } else { 3 });
     let mut reach = Reach::default();
     for direction in directions {
         match direction {

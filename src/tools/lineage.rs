@@ -15,6 +15,8 @@ use crate::{
     },
 };
 
+const HOW_TO_NAME: &str = "give an FQN, type:fqn, an id or a page address";
+
 /// The entity that an argument names; errors name the argument.
 pub async fn entity(
     catalog: &Catalog,
@@ -22,8 +24,7 @@ pub async fn entity(
     written: &str,
 ) -> Result<EntitySummary, ToolError> {
     let about = |error| ToolError::from(error).about(argument);
-    let reference = Reference::parse(written)
-        .map_err(|error| about(error).then("give an FQN, type:fqn, an id or a page address"))?;
+    let reference = Reference::parse(written).map_err(|error| about(error).then(HOW_TO_NAME))?;
     catalog.resolve(&reference).await.map_err(about)
 }
 
@@ -35,9 +36,22 @@ pub struct End {
     pub column: Option<String>,
 }
 
+/// The entity or column that an argument names; errors name the argument.
+pub async fn end(catalog: &Catalog, argument: &str, written: &str) -> Result<End, ToolError> {
+    find_end(catalog, written).await.map_err(|error| {
+        let is_unreadable = matches!(error, CatalogError::Invalid { .. });
+        let error = ToolError::from(error).about(argument);
+        if is_unreadable {
+            error.then(HOW_TO_NAME)
+        } else {
+            error
+        }
+    })
+}
+
 /// The entity or the column that this names: what is no entity may be a column of what stands
 /// before its last dots.
-pub async fn end(catalog: &Catalog, written: &str) -> Result<End, CatalogError> {
+pub async fn find_end(catalog: &Catalog, written: &str) -> Result<End, CatalogError> {
     /// Columns nest; deeper than this nobody names them.
     const MOST_PARTS: usize = 4;
     let reference = Reference::parse(written)?;

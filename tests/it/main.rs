@@ -9,6 +9,7 @@ mod changes;
 mod client;
 mod commands;
 mod contract;
+mod edge;
 mod entities;
 mod lineage;
 mod protocol;

@@ -14,6 +14,9 @@ const TOKEN: &str = "correct-horse-battery-staple";
 /// Searched for in everything that comes out.
 const CANARY: &str = "eyJhbGciOiJSUzI1NiJ9.Y2FuYXJ5LWNhbmFyeQ.c2lnbmF0dXJl";
 
+/// A token that no mask knows by its look: it must not get as far as a mask.
+const PLAIN_CANARY: &str = "canary5canary5canary5";
+
 /// A table of the demo.
 const BILLS: &str = "openpolicy_pg.openpolicy.core.bills";
 
@@ -792,7 +795,7 @@ fn a_token_of_the_caller_reaches_openmetadata_alone() {
         "{without:?}"
     );
 
-    let canary = [("X-OpenMetadata-Token", CANARY)];
+    let canary = [("X-OpenMetadata-Token", PLAIN_CANARY)];
     let mut answers = vec![post(address, &canary, &call).body];
     let mut events = Events::open(address, &canary);
     events.ask(&[], &initialize("2024-11-05"));
@@ -805,16 +808,21 @@ fn a_token_of_the_caller_reaches_openmetadata_alone() {
     server.ended();
 
     let asked: Vec<String> = requests.try_iter().collect();
-    let with_token = asked.iter().filter(|head| head.contains(CANARY)).count();
+    let with_token = asked
+        .iter()
+        .filter(|head| head.contains(PLAIN_CANARY))
+        .count();
     assert!(
         with_token >= 3,
         "every call asked with the caller's token: {asked:?}, {answers:?}"
     );
-    for answer in &answers {
-        assert!(!answer.contains(CANARY), "{answer}");
+    for canary in [CANARY, PLAIN_CANARY] {
+        for answer in &answers {
+            assert!(!answer.contains(canary), "{answer}");
+        }
+        assert!(!server.log.contains(canary), "the log holds a token");
     }
     assert!(server.log.contains("TRACE"), "everything was logged");
-    assert!(!server.log.contains(CANARY), "the log holds the token");
 }
 
 #[test]

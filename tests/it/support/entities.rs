@@ -65,7 +65,7 @@ fn asked_fields(seen: &Seen) -> BTreeSet<String> {
 }
 
 /// Field names of the other version fail the whole read.
-fn is_unknown(version: Version, field: &str) -> bool {
+pub fn is_unknown(version: Version, field: &str) -> bool {
     let unknown: &[&str] = match version {
         Version::V1_12_6 => &["owner", "domain", "viewDefinition", "nonsense"],
         Version::V1_2_0 => &[

@@ -115,7 +115,7 @@ pub fn fitting(version: Version, recording: &Recording, seen: &Seen) -> Option<F
         }
         cut(keep_time_range(&mut body, recording, seen));
         cut(keep_limit(version, &mut body, recording, seen)?);
-        cut(keep_fields(&mut body, recording, seen)?);
+        cut(keep_fields(&mut body, version, recording, seen)?);
     }
     Some(Fit { body, cuts })
 }
@@ -326,7 +326,12 @@ fn keep_limit(
     fits.then_some(false)
 }
 
-fn keep_fields(body: &mut Value, recording: &Recording, seen: &Seen) -> Option<bool> {
+fn keep_fields(
+    body: &mut Value,
+    version: Version,
+    recording: &Recording,
+    seen: &Seen,
+) -> Option<bool> {
     let named = |text: Option<&str>| -> BTreeSet<String> {
         let names = text.unwrap_or_default().split(',').map(str::trim);
         names
@@ -345,7 +350,11 @@ fn keep_fields(body: &mut Value, recording: &Recording, seen: &Seen) -> Option<b
         return Some(keep_node_fields(body, &asked));
     }
     let everything = recorded.contains("*");
-    if recording.status != 200 || !(everything || asked.is_subset(&recorded)) {
+    // `*` holds every field but those that fail the whole read.
+    let is_known = asked
+        .iter()
+        .all(|field| !super::entities::is_unknown(version, field));
+    if recording.status != 200 || !(everything && is_known || asked.is_subset(&recorded)) {
         return None;
     }
     let unasked: Vec<&str> = OPTIONAL
