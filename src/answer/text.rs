@@ -26,7 +26,8 @@ fn fields_into(fields: &Map<String, Value>, depth: usize, text: &mut String) {
                 text.push_str(":\n");
                 fields_into(inner, depth + 1, text);
             }
-            Value::Array(items) if items.iter().any(Value::is_object) => {
+            // Lists of lists (paths, cycles) would run into one another on one line.
+            Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
                 text.push_str(":\n");
                 for item in items {
                     match item {
