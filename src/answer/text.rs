@@ -26,8 +26,7 @@ fn fields_into(fields: &Map<String, Value>, depth: usize, text: &mut String) {
                 text.push_str(":\n");
                 fields_into(inner, depth + 1, text);
             }
-            // Lists of lists (paths, cycles) would run into one another on one line.
-            Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
+            Value::Array(items) if items.iter().any(is_record) => {
                 text.push_str(":\n");
                 for item in items {
                     match item {
@@ -58,6 +57,11 @@ fn fields_into(fields: &Map<String, Value>, depth: usize, text: &mut String) {
     }
 }
 
+/// A list of these takes a line each: on one line, where one ends could not be told.
+fn is_record(value: &Value) -> bool {
+    value.is_object() || value.is_array()
+}
+
 fn is_table(fields: &Map<String, Value>) -> bool {
     fields.get("columns").is_some_and(Value::is_array)
         && fields.get("rows").is_some_and(Value::is_array)
@@ -67,7 +71,7 @@ fn is_table(fields: &Map<String, Value>) -> bool {
 fn is_short(value: &Value) -> bool {
     match value {
         Value::Object(_) => false,
-        Value::Array(items) => items.iter().all(|item| !item.is_object()),
+        Value::Array(items) => !items.iter().any(is_record),
         _ => true,
     }
 }
@@ -119,5 +123,34 @@ fn cell(value: &Value) -> String {
 fn indent(depth: usize, text: &mut String) {
     for _ in 0..depth {
         text.push(' ');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn rendered(value: Value) -> String {
+        render(value.as_object().unwrap())
+    }
+
+    #[test]
+    fn a_list_of_lists_takes_a_line_each() {
+        assert_eq!(
+            rendered(json!({"paths": [["a", "b"], ["a", "c", "b"]]})),
+            "paths:\n a, b\n a, c, b"
+        );
+    }
+
+    #[test]
+    fn text_from_outside_cannot_imitate_a_field_or_a_cell() {
+        assert_eq!(
+            rendered(json!({
+                "description": "fine\ntotal: 0",
+                "hits": {"columns": ["fqn", "tier"], "rows": [["a|b", "1"], ["c", null]]}
+            })),
+            "description: fine\\ntotal: 0\nhits:\nfqn|tier\na\\|b|1\nc"
+        );
     }
 }

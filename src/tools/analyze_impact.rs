@@ -63,6 +63,7 @@ struct Arguments {
     depth: Option<u32>,
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
+    /// `next` of the page before.
     cursor: Option<String>,
 }
 

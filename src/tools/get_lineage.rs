@@ -77,6 +77,7 @@ struct Arguments {
     details: Option<bool>,
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
+    /// `next` of the page before.
     cursor: Option<String>,
 }
 

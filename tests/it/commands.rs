@@ -718,3 +718,47 @@ fn the_examples_are_what_init_prints() {
     let http = printed("init --client cursor --http http://127.0.0.1:8765/mcp --http-token");
     assert_eq!(http["openpolicy"], cursor["openpolicy-http"]);
 }
+
+// `doctor`.
+
+#[test]
+fn doctor_says_what_to_do_about_each_fault() {
+    let canary = "canary-5502";
+    let nothing_set = Person::new().say("doctor").code(1);
+    assert!(
+        nothing_set.out().contains("OPENMETADATA_URL"),
+        "{}",
+        nothing_set.out()
+    );
+
+    let person = Person::new()
+        .with("OPENMETADATA_URL", "http://127.0.0.1:9")
+        .with("OPENMETADATA_TOKEN", canary);
+    let refused = person.say("doctor").code(1);
+    assert!(refused.out().contains("refused"), "{}", refused.out());
+    assert!(
+        refused.out().contains("->"),
+        "what to do: {}",
+        refused.out()
+    );
+    let found = person.say("doctor --json").code(1);
+    assert_eq!(found.json()["ok"], false);
+    let checks = found.json()["checks"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let failed: Vec<&Value> = checks
+        .iter()
+        .filter(|check| check["state"] == "failed")
+        .collect();
+    assert!(!failed.is_empty(), "{}", found.out());
+    assert!(
+        failed.iter().all(|check| check["advice"].is_string()),
+        "{}",
+        found.out()
+    );
+    for ended in [&refused, &found] {
+        assert!(is_without(&ended.out(), canary) && is_without(&ended.err(), canary));
+    }
+    Person::new().say("doctor --demo").code(0);
+}
