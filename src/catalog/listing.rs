@@ -98,13 +98,14 @@ pub fn entries(answer: Value) -> Vec<Value> {
     }
 }
 
-/// The answer, or an error when the deadline comes first.
+/// The answer, or an error when the deadline comes first. Boxed: the future of a request is large,
+/// and several stand side by side.
 pub async fn within<T>(
     deadline: Instant,
     what: &str,
     answer: impl Future<Output = Result<T, CatalogError>>,
 ) -> Result<T, CatalogError> {
-    tokio::time::timeout_at(deadline.into(), answer)
+    tokio::time::timeout_at(deadline.into(), Box::pin(answer))
         .await
         .unwrap_or_else(|_| {
             Err(CatalogError::Timeout {

@@ -30,6 +30,7 @@ pub mod reading;
 pub mod redact;
 pub mod reference;
 pub mod responses;
+pub mod root_cause;
 pub mod scope;
 pub mod search;
 mod search_filter;
@@ -39,6 +40,7 @@ pub mod sections;
 pub mod server;
 pub mod snapshot;
 mod snapshot_build;
+mod snapshot_facts;
 mod snapshot_search;
 pub mod version;
 pub mod wire;
@@ -69,6 +71,15 @@ impl Catalog {
         match self {
             Self::Live(_) => "openmetadata",
             Self::Snapshot(_) => "snapshot",
+        }
+    }
+
+    /// The same catalog without answers of a moment ago: for calls that change something, which
+    /// have to compare with what is now.
+    pub fn fresh(&self) -> Self {
+        match self {
+            Self::Live(client) => Self::Live(Arc::new(client.fresh())),
+            Self::Snapshot(snapshot) => Self::Snapshot(Arc::clone(snapshot)),
         }
     }
 

@@ -1,28 +1,158 @@
-//! `find_root_cause`.
+//! `find_root_cause`: what is wrong on and upstream of something, ranked.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    Call, Context, Effect, ErrorCode, Outcome, Tool, ToolError, Toolset, arguments, schema,
+    Call, Context, Effect, Outcome, Tool, ToolError, Toolset, arguments, schema, subject, time,
+};
+use crate::{
+    answer::{Answer, Budget, CursorScope, Page, Table, Total, time as times},
+    catalog::root_cause::LookedAt,
 };
 
+const NAME: &str = "find_root_cause";
+
 pub const TOOL: Tool = Tool {
-    name: "find_root_cause",
+    name: NAME,
     title: "Find root cause",
-    description: "",
+    description: "Why an entity, test, dashboard or service may be wrong: failing tests, failed \
+                  pipelines, failed or late ingestion, schema changes on it and upstream, ranked.",
     toolset: Toolset::Catalog,
     effect: Effect::Read,
     arguments: schema::of_arguments::<Arguments>,
-    result: || schema::result(&[], &[]),
+    result: || {
+        let mut fields = vec![
+            ("result", schema::string()),
+            ("symptom", schema::object()),
+            ("looked_at", schema::object()),
+            ("could_not_look", schema::list(schema::string())),
+        ];
+        fields.extend(schema::paged("causes"));
+        schema::result(
+            &[
+                "result",
+                "causes",
+                "looked_at",
+                "total",
+                "returned",
+                "complete",
+            ],
+            &fields,
+        )
+    },
     call: |context, arguments| -> Call<'_> { Box::pin(call(context, arguments)) },
 };
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Arguments {}
+struct Arguments {
+    /// Table, dashboard, test case, …: FQN, type:fqn, id or page URL.
+    entity: Option<String>,
+    /// A service, instead of an entity.
+    service: Option<String>,
+    /// Schema changes since: 7d (default) or a time.
+    since: Option<String>,
+    #[schemars(range(min = 1, max = 200))]
+    limit: Option<u32>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+}
 
-async fn call(_context: &Context, sent: Value) -> Outcome {
-    let Arguments {} = arguments::read(sent)?;
-    Err(ToolError::new(ErrorCode::Internal, "not built yet"))
+const DEFAULT_LIMIT: u32 = 20;
+const DEFAULT_WINDOW: i64 = 7 * times::DAY;
+
+async fn call(context: &Context, sent: Value) -> Outcome {
+    let cursor_scope = CursorScope::new(NAME, &sent);
+    let arguments: Arguments = arguments::read(sent)?;
+    let catalog = context.catalog()?;
+    let now = subject::time_of(context, &catalog);
+    let since =
+        time::past("since", arguments.since.as_deref(), now)?.unwrap_or(now - DEFAULT_WINDOW);
+    let start = cursor_scope.position(arguments.cursor.as_deref())?;
+    let scope = subject::scope(
+        &catalog,
+        arguments.entity.as_deref(),
+        arguments.service.as_deref(),
+    )
+    .await?;
+    let Some(target) = scope.target() else {
+        return Err(ToolError::invalid(
+            "entity",
+            "neither `entity` nor `service` is given",
+            "name what is wrong; get_data_quality without arguments lists all that fails",
+        ));
+    };
+    let found = Box::pin(catalog.root_cause(target, since, now, context.deadline()))
+        .await
+        .map_err(|error| ToolError::from(error).about("entity"))?;
+
+    let mut answer = Answer::new(Budget::of(if arguments.limit.is_some() {
+        7_600
+    } else {
+        1_800
+    }));
+    subject::put_source(&mut answer, &catalog);
+    let count = found.causes.len();
+    answer.put(
+        "result",
+        match (count, found.missed.is_empty()) {
+            (0, true) if found.looked_at == LookedAt::default() => {
+                "nothing found: there was nothing to look at".to_owned()
+            }
+            (0, true) => "nothing found in all that was looked at".to_owned(),
+            (0, false) => "nothing found, but not everything could be looked at".to_owned(),
+            (count, _) => format!("{count} possible causes, the likeliest first"),
+        },
+    );
+    if let Some(symptom) = found.symptom {
+        let mut fields = json!({"test": symptom.test, "evidence": symptom.evidence});
+        if let Some(since) = symptom.since {
+            fields["since"] = times::text(since).into();
+        }
+        answer.put("symptom", fields);
+    }
+    let looked_at = found.looked_at;
+    answer.put(
+        "looked_at",
+        json!({
+            "entities": looked_at.entities,
+            "hops_upstream": looked_at.hops,
+            "tests": looked_at.tests,
+            "pipelines": looked_at.pipelines,
+            "ingestion_pipelines": looked_at.ingestion_pipelines,
+            "versions": looked_at.versions,
+            "schema_changes_since": times::text(since),
+        }),
+    );
+    let is_whole = found.missed.is_empty();
+    answer.put("could_not_look", found.missed);
+    for note in found.notes {
+        answer.warn(note);
+    }
+    let limit = arguments.limit.unwrap_or(DEFAULT_LIMIT) as usize;
+    let mut table = Table::new(&["kind", "subject", "distance", "since", "evidence"]);
+    for cause in found.causes.into_iter().skip(start as usize).take(limit) {
+        table.push(vec![
+            cause.kind.as_str().into(),
+            cause.subject.into(),
+            cause.distance.into(),
+            cause.since.map(times::text).into(),
+            cause.evidence.into(),
+        ]);
+    }
+    answer.page(
+        "causes",
+        Page {
+            table,
+            total: if is_whole {
+                Total::Exact(count as u64)
+            } else {
+                Total::AtLeast(count as u64)
+            },
+            start,
+            scope: &cursor_scope,
+        },
+    );
+    Ok(answer)
 }

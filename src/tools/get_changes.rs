@@ -1,28 +1,164 @@
-//! `get_changes`.
+//! `get_changes`: one timeline of what happened in the catalog.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    Call, Context, Effect, ErrorCode, Outcome, Tool, ToolError, Toolset, arguments, schema,
+    Call, Context, Effect, Outcome, Tool, ToolError, Toolset, arguments, schema, subject, time,
+};
+use crate::{
+    answer::{Answer, Budget, CursorScope, Page, Table, Total, time as times},
+    catalog::changes::{Asked, ChangeKind},
 };
 
+const NAME: &str = "get_changes";
+
 pub const TOOL: Tool = Tool {
-    name: "get_changes",
+    name: NAME,
     title: "Get changes",
-    description: "",
+    description: "Timeline, newest first: schema and entity changes, test results that changed, \
+                  incidents, failed ingestion; of an entity, a service or everything.",
     toolset: Toolset::Catalog,
     effect: Effect::Read,
     arguments: schema::of_arguments::<Arguments>,
-    result: || schema::result(&[], &[]),
+    result: || {
+        let mut fields = vec![
+            ("window", schema::object()),
+            ("looked_at", schema::list(schema::string())),
+            ("could_not_look", schema::list(schema::string())),
+        ];
+        fields.extend(schema::paged("changes"));
+        schema::result(
+            &["window", "changes", "total", "returned", "complete"],
+            &fields,
+        )
+    },
     call: |context, arguments| -> Call<'_> { Box::pin(call(context, arguments)) },
 };
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Arguments {}
+struct Arguments {
+    /// FQN, type:fqn, id or page URL; what lies below it counts too.
+    entity: Option<String>,
+    /// Everything of this service.
+    service: Option<String>,
+    /// 24h (default), 7d or a time.
+    since: Option<String>,
+    /// Now (default), or as `since`.
+    until: Option<String>,
+    /// All (default) or some.
+    kinds: Option<Vec<Kind>>,
+    #[schemars(range(min = 1, max = 200))]
+    limit: Option<u32>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+}
 
-async fn call(_context: &Context, sent: Value) -> Outcome {
-    let Arguments {} = arguments::read(sent)?;
-    Err(ToolError::new(ErrorCode::Internal, "not built yet"))
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Schema,
+    Entity,
+    Test,
+    Incident,
+    Ingestion,
+}
+
+impl Kind {
+    fn of_catalog(self) -> ChangeKind {
+        match self {
+            Self::Schema => ChangeKind::Schema,
+            Self::Entity => ChangeKind::Entity,
+            Self::Test => ChangeKind::Test,
+            Self::Incident => ChangeKind::Incident,
+            Self::Ingestion => ChangeKind::Ingestion,
+        }
+    }
+}
+
+const DEFAULT_LIMIT: u32 = 25;
+const DEFAULT_WINDOW: i64 = times::DAY;
+
+async fn call(context: &Context, sent: Value) -> Outcome {
+    let cursor_scope = CursorScope::new(NAME, &sent);
+    let arguments: Arguments = arguments::read(sent)?;
+    let catalog = context.catalog()?;
+    let now = subject::time_of(context, &catalog);
+    let until = time::past("until", arguments.until.as_deref(), now)?.unwrap_or(now);
+    let since =
+        time::past("since", arguments.since.as_deref(), now)?.unwrap_or(until - DEFAULT_WINDOW);
+    if since >= until {
+        return Err(ToolError::invalid(
+            "until",
+            "`until` does not come after `since`",
+            "give an earlier `since` or a later `until`",
+        ));
+    }
+    let start = cursor_scope.position(arguments.cursor.as_deref())?;
+    let scope = subject::scope(
+        &catalog,
+        arguments.entity.as_deref(),
+        arguments.service.as_deref(),
+    )
+    .await?;
+    let kinds: Vec<ChangeKind> = match &arguments.kinds {
+        Some(kinds) => kinds.iter().map(|kind| kind.of_catalog()).collect(),
+        None => ChangeKind::ALL.to_vec(),
+    };
+    let asked = Asked {
+        scope: &scope,
+        kinds: &kinds,
+        since,
+        until,
+    };
+    let timeline = catalog.changes(asked, context.deadline()).await;
+
+    let mut answer = Answer::new(Budget::of(if arguments.limit.is_some() {
+        7_600
+    } else {
+        1_800
+    }));
+    subject::put_source(&mut answer, &catalog);
+    answer.put(
+        "window",
+        json!({"since": times::text(since), "until": times::text(until)}),
+    );
+    answer.put("looked_at", timeline.looked_at);
+    for absent in timeline.absent {
+        answer.warn(absent);
+    }
+    let is_whole = timeline.missed.is_empty();
+    answer.put("could_not_look", timeline.missed);
+    let total = timeline.changes.len() as u64;
+    let limit = arguments.limit.unwrap_or(DEFAULT_LIMIT) as usize;
+    let mut table = Table::new(&["at", "kind", "subject", "what", "by"]);
+    for change in timeline
+        .changes
+        .into_iter()
+        .skip(start as usize)
+        .take(limit)
+    {
+        table.push(vec![
+            times::text(change.at).into(),
+            change.kind.as_str().into(),
+            change.subject.into(),
+            change.what.into(),
+            change.by.into(),
+        ]);
+    }
+    answer.page(
+        "changes",
+        Page {
+            table,
+            total: if is_whole {
+                Total::Exact(total)
+            } else {
+                Total::AtLeast(total)
+            },
+            start,
+            scope: &cursor_scope,
+        },
+    );
+    Ok(answer)
 }

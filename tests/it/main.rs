@@ -11,6 +11,7 @@ mod commands;
 mod contract;
 mod edge;
 mod entities;
+mod http;
 mod lineage;
 mod protocol;
 mod quality;

@@ -225,3 +225,46 @@ async fn identical_reads_at_once_are_one_request_and_writes_forget_them() {
     client.get("users/loggedInUser", &[]).await.unwrap();
     assert_eq!(server.requests_to(VERSION).len(), 3);
 }
+
+#[tokio::test]
+async fn never_asks_for_more_than_sixteen_things_at_once() {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        sync::Barrier,
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let most = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&most);
+    tokio::spawn(async move {
+        // Answers sixteen together, so that fewer at once would never be answered.
+        let sixteen = Arc::new(Barrier::new(16));
+        let now = Arc::new(AtomicUsize::new(0));
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (sixteen, now, most) = (sixteen.clone(), now.clone(), seen.clone());
+            tokio::spawn(async move {
+                while stream.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {
+                    let at_once = now.fetch_add(1, Ordering::SeqCst) + 1;
+                    most.fetch_max(at_once, Ordering::SeqCst);
+                    sixteen.wait().await;
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+                    let _ = stream.write_all(answer).await;
+                }
+            });
+        }
+    });
+    let client = client(&format!("http://{address}"));
+    let reads = (0..48).map(|number| {
+        let client = client.clone();
+        async move { client.get(&format!("tables/{number}"), &[]).await }
+    });
+    for read in futures::future::join_all(reads).await {
+        read.unwrap();
+    }
+    assert_eq!(most.load(Ordering::SeqCst), 16);
+}
