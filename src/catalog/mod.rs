@@ -41,6 +41,7 @@ pub mod server;
 pub mod snapshot;
 mod snapshot_build;
 mod snapshot_facts;
+mod snapshot_near;
 mod snapshot_search;
 pub mod version;
 pub mod wire;
