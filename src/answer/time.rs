@@ -111,10 +111,9 @@ fn near(text: &str) -> Option<String> {
         return None;
     }
     let unit = text[digits.len()..].trim_start().chars().next();
-    let unit = match unit {
-        Some(unit @ ('s' | 'm' | 'h' | 'd' | 'w')) => unit,
-        _ => 'h',
-    };
+    let unit = unit
+        .filter(|unit| matches!(unit, 's' | 'm' | 'h' | 'd' | 'w'))
+        .unwrap_or('h');
     // `3 months`, `3mo`: there is no unit of months.
     if text[digits.len()..].trim_start().starts_with("mo") {
         return Some(format!("{}d", digits.parse::<u32>().ok()? * 30));

@@ -129,11 +129,12 @@ fn of_field(field: &Field<'_>) -> Option<(ChangeKind, String)> {
                     "dataType" => "type",
                     other => other,
                 };
-                let words = format!(
-                    "column {}: {}",
-                    fqn::joined(column),
-                    difference(name, field)
-                );
+                let mut words = difference(name, field);
+                if is_schema {
+                    // As for a column that came back with another type: `type VARCHAR -> TEXT`.
+                    words = words.replacen(": ", " ", 1);
+                }
+                let words = format!("column {}: {words}", fqn::joined(column));
                 Some((kind, words))
             }
             None => Some((ChangeKind::Entity, difference(name, field))),
