@@ -112,6 +112,40 @@ async fn a_dead_server_is_named_with_what_is_wrong() {
         matches!(error, CatalogError::Unavailable { .. }),
         "{error:?}"
     );
+    assert!(error.to_string().contains("DNS"), "{error}");
+}
+
+#[test]
+fn asks_the_proxy_of_the_environment_unless_told_not_to() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = format!("http://{}", listener.local_addr().unwrap());
+    let asked = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = [0; 4096];
+        let length = stream.read(&mut head).unwrap();
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{\"version\":\"1.12.6\"}";
+        stream.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8_lossy(&head[..length]).into_owned()
+    });
+    let call = |no_proxy: &str| {
+        std::process::Command::new(crate::support::bin())
+            .args(["tools", "call", "read_openmetadata"])
+            .arg("{\"path\": \"system/version\"}")
+            .env_clear()
+            .env("HTTP_PROXY", &proxy)
+            .env("NO_PROXY", no_proxy)
+            .env("OPENMETADATA_URL", "http://openmetadata.invalid:8585")
+            .env("OPENMETADATA_TOKEN", "x")
+            .output()
+            .unwrap()
+    };
+    assert!(String::from_utf8_lossy(&call("").stdout).contains("1.12.6"));
+    let head = asked.join().unwrap();
+    let line = "GET http://openmetadata.invalid:8585/api/v1/system/version HTTP/1.1";
+    assert!(head.starts_with(line), "{head}");
+    let without = call("openmetadata.invalid");
+    assert!(String::from_utf8_lossy(&without.stderr).contains("unavailable"));
 }
 
 #[tokio::test]
