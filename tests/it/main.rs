@@ -12,6 +12,7 @@ mod contract;
 mod edge;
 mod entities;
 mod http;
+mod init;
 mod lineage;
 mod protocol;
 mod quality;
