@@ -114,6 +114,12 @@ pub(super) fn path_of(entity_type: &EntityType, name: &Name) -> Result<String, C
             message: format!("{entity_type} is no type of entity that OpenMetadata reads by name"),
         })?;
     Ok(match name {
+        // The FQN of a user is quoted where the name holds a dot, and read is the plain name
+        // (recorded: entities/users-one).
+        Name::Fqn(name) if entity_type.as_str() == "user" => {
+            let plain = fqn::parts(name).join(".");
+            format!("{collection}/name/{}", fqn::path_segment(&plain))
+        }
         Name::Fqn(name) => format!("{collection}/name/{}", fqn::path_segment(name)),
         Name::Id(id) => format!("{collection}/{}", fqn::path_segment(id)),
     })
@@ -327,6 +333,12 @@ mod tests {
             path_of(&table, &Name::Fqn("a.b/c%.\"d.e\"".into())).unwrap(),
             "tables/name/a.b%2Fc%25.%22d.e%22"
         );
+        for name in ["maria.santos", "\"maria.santos\""] {
+            assert_eq!(
+                path_of(&EntityType::new("user"), &Name::Fqn(name.into())).unwrap(),
+                "users/name/maria.santos"
+            );
+        }
         assert!(path_of(&EntityType::new("column"), &Name::Fqn("a".into())).is_err());
     }
 }

@@ -55,11 +55,17 @@ pub async fn search(
     }
     let version = client.version().await?;
     if let Some(fqn) = question.exact_fqn().filter(|_| question.start == 0) {
-        let (exact, twins) = exact_and_twins(fqn, called_exactly(client, question, fqn).await?);
+        let (called, failed_shards) = called_exactly(client, question, fqn).await?;
+        let (exact, twins) = exact_and_twins(fqn, called);
         if !exact.is_empty() {
             return Ok(found_exactly(exact, &twins));
         }
-        if let Some(found) = found_by_other_case(fqn, twins) {
+        if let Some(mut found) = found_by_other_case(fqn, twins) {
+            // It may be called so in what failed.
+            if failed_shards > 0 {
+                found.total = Total::AtLeast(found.hits.len() as u64);
+                found.notes.push(failed_parts(failed_shards));
+            }
             return Ok(found);
         }
     }
@@ -89,7 +95,7 @@ pub async fn search(
         let last = super::fqn::parts(&typed.written).pop().unwrap_or_default();
         let types: Vec<&str> = question.types.iter().map(EntityType::as_str).collect();
         // A suggestion is a courtesy: without it the answer is as true.
-        let alike = alike(client, &types, &last).await.unwrap_or_default();
+        let (alike, _) = alike(client, &types, &last).await.unwrap_or_default();
         let pairs = alike
             .iter()
             .map(|entity| (entity.name.as_str(), entity.fqn.as_str()));
@@ -333,9 +339,7 @@ fn merged(pages: Vec<Page>, question: &Question, dialect: &Dialect, is_one: bool
     }
     hits.truncate(usize::try_from(question.limit).unwrap_or(usize::MAX));
     if failed > 0 {
-        notes.push(format!(
-            "{failed} parts of OpenMetadata's search index failed: hits may be missing"
-        ));
+        notes.push(failed_parts(failed));
     }
     Found {
         hits: hits.into_iter().map(|(_, hit)| hit).collect(),
@@ -348,6 +352,10 @@ fn merged(pages: Vec<Page>, question: &Question, dialect: &Dialect, is_one: bool
         notes,
         did_you_mean: Vec::new(),
     }
+}
+
+fn failed_parts(count: u64) -> String {
+    format!("{count} parts of OpenMetadata's search index failed: hits may be missing")
 }
 
 /// Adds up one facet over the answers; `None` where no answer counts it. Keys come in lower case for some fields: names that the
@@ -410,12 +418,13 @@ fn shown(key: &str, facet: Facet, pages: &[Page]) -> String {
         .map_or_else(|| key.to_owned(), Clone::clone)
 }
 
-/// Everything whose name is this one, whatever its case: the engine does not mind it.
+/// Everything whose name is this one, whatever its case: the engine does not mind it. And how many
+/// parts of the index failed.
 async fn called_exactly(
     client: &Client,
     question: &Question,
     fqn: &str,
-) -> Result<Vec<EntitySummary>, CatalogError> {
+) -> Result<(Vec<EntitySummary>, u64), CatalogError> {
     let mut must = vec![serde_json::json!({"term": {"fullyQualifiedName": fqn}})];
     if !question.types.is_empty() {
         let types: Vec<&str> = question.types.iter().map(EntityType::as_str).collect();
@@ -425,12 +434,12 @@ async fn called_exactly(
     summaries(client, &filter, 10, question.deleted).await
 }
 
-/// Entities of these types whose names begin alike.
+/// Entities of these types whose names begin alike, and how many parts of the index failed.
 async fn alike(
     client: &Client,
     types: &[&str],
     name: &str,
-) -> Result<Vec<EntitySummary>, CatalogError> {
+) -> Result<(Vec<EntitySummary>, u64), CatalogError> {
     summaries(client, &called_or_alike(types, name), 100, false).await
 }
 
@@ -440,7 +449,7 @@ async fn summaries(
     filter: &str,
     size: u64,
     deleted: bool,
-) -> Result<Vec<EntitySummary>, CatalogError> {
+) -> Result<(Vec<EntitySummary>, u64), CatalogError> {
     let dialect = Dialect::of(client.version().await?);
     let question = Question {
         filters: Filters::default(),
@@ -456,7 +465,8 @@ async fn summaries(
         size,
     };
     let page = page(client, &question, &dialect, &ask).await?;
-    Ok(page.hits.into_iter().map(|(_, hit)| hit.entity).collect())
+    let entities = page.hits.into_iter().map(|(_, hit)| hit.entity).collect();
+    Ok((entities, page.failed_shards))
 }
 
 /// Whether the thing that a filter names exists. One call, made only where nothing was found.
@@ -487,7 +497,7 @@ pub async fn named(client: &Client, filter: &FilterName) -> Named {
         "owner" | "service" => filter.name.as_str(),
         _ => &last,
     };
-    let Ok(found) = alike(client, types, name).await else {
+    let Ok((found, failed_shards)) = alike(client, types, name).await else {
         return Named::Unclear;
     };
     let wanted = folded(&filter.name);
@@ -503,6 +513,10 @@ pub async fn named(client: &Client, filter: &FilterName) -> Named {
     };
     if found.iter().any(is_called_so) {
         return Named::Known;
+    }
+    // It may be in what failed.
+    if failed_shards > 0 {
+        return Named::Unclear;
     }
     let pairs = found.iter().flat_map(|entity| {
         let shown = match filter.argument {

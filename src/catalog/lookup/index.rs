@@ -12,7 +12,8 @@ use crate::catalog::{
     reading, wire,
 };
 
-/// Search documents whose FQN or id is this one, letter by letter.
+/// Search documents whose FQN or id is this one, letter by letter. `Unavailable` where none is among
+/// the hits and parts of the index failed: it may be in those.
 pub(super) async fn search_exact(
     client: &Client,
     name: &Name,
@@ -22,12 +23,22 @@ pub(super) async fn search_exact(
         Name::Fqn(name) => (json!({"term": {"fullyQualifiedName": name}}), name),
         Name::Id(id) => (json!({"term": {"id.keyword": id}}), id),
     };
-    let mut hits = search(client, "*", Some(clause), is_deleted).await?;
+    let (mut hits, failed_shards) = hits_of(client, "*", Some(clause), is_deleted).await?;
     let field = match name {
         Name::Fqn(_) => "fullyQualifiedName",
         Name::Id(_) => "id",
     };
     hits.retain(|hit| hit.document.get(field).and_then(Value::as_str) == Some(wanted.as_str()));
+    whole_or_some(hits, failed_shards)
+}
+
+/// Nothing found in an index of which parts failed is not 'nothing'.
+fn whole_or_some(hits: Vec<Found>, failed_shards: u64) -> Result<Vec<Found>, CatalogError> {
+    if hits.is_empty() && failed_shards > 0 {
+        return Err(CatalogError::Unavailable {
+            message: format!("{failed_shards} parts of OpenMetadata's search index failed"),
+        });
+    }
     Ok(hits)
 }
 
@@ -64,6 +75,17 @@ pub(super) async fn search(
     clause: Option<Value>,
     is_deleted: bool,
 ) -> Result<Vec<Found>, CatalogError> {
+    let (hits, failed_shards) = hits_of(client, words, clause, is_deleted).await?;
+    whole_or_some(hits, failed_shards)
+}
+
+/// Hits, and how many parts of the index failed.
+async fn hits_of(
+    client: &Client,
+    words: &str,
+    clause: Option<Value>,
+    is_deleted: bool,
+) -> Result<(Vec<Found>, u64), CatalogError> {
     let filter = clause.map(|clause| json!({"query": {"bool": {"must": [clause]}}}).to_string());
     let mut query = vec![
         ("q", words),
@@ -116,12 +138,7 @@ pub(super) async fn search(
         .pointer("/_shards/failed")
         .and_then(Value::as_u64)
         .unwrap_or(0);
-    if hits.is_empty() && failed_shards > 0 {
-        return Err(CatalogError::Unavailable {
-            message: format!("{failed_shards} parts of OpenMetadata's search index failed"),
-        });
-    }
-    Ok(hits)
+    Ok((hits, failed_shards))
 }
 
 /// The name with neighbouring parts put into one quoted part: a dot that belongs to a name.
