@@ -4,6 +4,7 @@ mod body;
 mod fit;
 mod path;
 mod select;
+mod traps;
 
 use std::collections::BTreeMap;
 
@@ -64,6 +65,7 @@ const BESIDE_BODY: usize = 150;
 async fn call(context: &Context, sent: Value) -> Outcome {
     let arguments: Arguments = arguments::read(sent)?;
     let request = path::Request::parse(&arguments.path, arguments.query.unwrap_or_default())?;
+    let mut version = None;
     let (status, found) = match context.catalog()? {
         Catalog::Live(client) => {
             let query = request.query_with(arguments.limit);
@@ -72,6 +74,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
                 .map(|(name, value)| (name.as_str(), value.as_str()))
                 .collect();
             let held = client.get_held(&request.path, &query).await?;
+            version = client.version().await.ok();
             (held.status, held.answer.clone())
         }
         Catalog::Snapshot(snapshot) => (200, of_snapshot(&snapshot, &request)?),
@@ -86,6 +89,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         answer.put("source", catalog.source()).put("as_of", as_of);
     }
     answer.put("status", status);
+    let trap = traps::of(&request, version, &found);
     let page = body::Page::of(
         found,
         &request,
@@ -107,10 +111,10 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     if let Some(returned) = page.returned {
         answer.put("returned", returned);
     }
-    answer.put("complete", page.complete);
+    answer.put("complete", page.complete && !trap.is_cut_silently);
     answer.put("next", page.next);
     answer.put("cut", page.cut);
-    for warning in page.warnings {
+    for warning in trap.warnings.into_iter().chain(page.warnings) {
         answer.warn(warning);
     }
     let is_empty = matches!(&page.body, Value::Null) || budget::of_value(&page.body) <= 1;
