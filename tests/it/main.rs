@@ -18,3 +18,4 @@ mod protocol;
 mod quality;
 mod search;
 mod source;
+mod surprises;

@@ -183,6 +183,17 @@ async fn a_wrong_password_is_sent_once_and_never_again() {
     }
 }
 
+/// Recorded: 400 there, where newer servers answer 401.
+#[tokio::test]
+async fn a_user_whom_the_old_server_does_not_know_is_a_refused_login() {
+    let server = Replay::start(Version::V1_2_0).await;
+    let client = client_with(&server.url(), login("admin@open-metadata.org", "admin"));
+    let error = client.get("users/loggedInUser", &[]).await.unwrap_err();
+    let text = unauthorized(error);
+    assert!(text.contains("invalid username or password"), "{text}");
+    assert_eq!(server.requests_to(LOGIN).len(), 1);
+}
+
 #[tokio::test]
 async fn a_locked_account_is_named_as_such() {
     for version in [Version::V1_12_6, Version::V1_2_0] {
