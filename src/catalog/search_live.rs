@@ -1,5 +1,7 @@
 //! Searches a running OpenMetadata, around what its versions do wrong.
 
+mod names;
+
 use std::time::Instant;
 
 use futures::future::join_all;
@@ -8,17 +10,20 @@ use serde_json::Value;
 use crate::answer::Total;
 
 use super::{
-    CatalogError, Client, EntitySummary, EntityType,
+    CatalogError, Client, EntityType,
     model::{Name, Reference},
     search::{
-        Counts, FURTHEST, Facet, FilterName, Filters, Found, Hit, Named, Question, exact_and_twins,
-        found_by_other_case, found_exactly, why,
+        Counts, FURTHEST, Facet, Found, Hit, Question, exact_and_twins, found_by_other_case,
+        found_exactly, why,
     },
-    search_filter::{ASSETS, Dialect, OLD_ASSETS, called_or_alike, index_of},
-    search_text::{Typed, folded, nearest},
+    search_filter::{ASSETS, Dialect, OLD_ASSETS, index_of},
+    search_text::{Typed, nearest},
     version::Version,
     wire,
 };
+
+pub use names::named;
+use names::{alike, called_exactly};
 
 /// Hits of one call to the search index.
 #[derive(Default)]
@@ -144,13 +149,51 @@ async fn by_words_and_filters(
         .typed
         .as_ref()
         .map_or_else(|| "*".to_owned(), |typed| typed.for_server());
-    let mut pages = Vec::new();
-    let mut absent = Vec::new();
-    let indexes = indexes(question, version);
+    let is_old = !version.has_data_asset_index();
+    let mut indexes = indexes_of(question, is_old);
+    let mut answers = ask_all(client, question, &dialect, &words, &indexes).await?;
+    // `dataAsset` came somewhere between the recorded versions.
+    if answers.pages.is_empty() && !is_old {
+        indexes = indexes_of(question, true);
+        answers = ask_all(client, question, &dialect, &words, &indexes).await?;
+    }
+    let Answers { pages, absent } = answers;
     let is_one = indexes.len() == 1;
+    if pages.is_empty() {
+        return Err(CatalogError::Unsupported {
+            message: format!(
+                "this OpenMetadata ({version}) has no search index {}",
+                absent.join(", ")
+            ),
+        });
+    }
+    let mut found = merged(pages, question, &dialect, is_one);
+    if !question.types.is_empty() && !absent.is_empty() {
+        found.notes.push(format!(
+            "this OpenMetadata ({version}) has no search index {}",
+            absent.join(", ")
+        ));
+    }
+    Ok(found)
+}
+
+/// What some indexes answered, and which of them are not there.
+struct Answers {
+    pages: Vec<Page>,
+    absent: Vec<String>,
+}
+
+async fn ask_all(
+    client: &Client,
+    question: &Question,
+    dialect: &Dialect,
+    words: &str,
+    indexes: &[(String, Vec<EntityType>)],
+) -> Result<Answers, CatalogError> {
+    let is_one = indexes.len() == 1;
+    let version = client.version().await?;
     let asks = indexes.iter().map(|(index, types)| {
         let filter = dialect.filter(&question.filters, types);
-        let (words, dialect) = (words.as_str(), &dialect);
         async move {
             // Several lists are merged by us: each has to reach as far as the page.
             let (from, size) = if is_one {
@@ -177,30 +220,19 @@ async fn by_words_and_filters(
             page(client, question, dialect, &ask).await
         }
     });
+    let mut answers = Answers {
+        pages: Vec::new(),
+        absent: Vec::new(),
+    };
     for ((index, _), answer) in indexes.iter().zip(join_all(asks).await) {
         match answer {
-            Ok(page) => pages.push(page),
+            Ok(page) => answers.pages.push(page),
             // An index that this version does not have holds nothing.
-            Err(CatalogError::Unsupported { .. }) => absent.push(index.as_str()),
+            Err(CatalogError::Unsupported { .. }) => answers.absent.push(index.clone()),
             Err(error) => return Err(error),
         }
     }
-    if pages.is_empty() {
-        return Err(CatalogError::Unsupported {
-            message: format!(
-                "this OpenMetadata ({version}) has no search index {}",
-                absent.join(", ")
-            ),
-        });
-    }
-    let mut found = merged(pages, question, &dialect, is_one);
-    if !question.types.is_empty() && !absent.is_empty() {
-        found.notes.push(format!(
-            "this OpenMetadata ({version}) has no search index {}",
-            absent.join(", ")
-        ));
-    }
-    Ok(found)
+    Ok(answers)
 }
 
 /// The indexes to ask, with the types to filter by in each.
@@ -208,8 +240,7 @@ async fn by_words_and_filters(
 /// 1.2.0 answers words on an alias or a list with another query than on one index, and finds 56
 /// entities for a word that stands nowhere (recorded: `search/no-hit-old`): for words it is asked
 /// index by index.
-fn indexes(question: &Question, version: Version) -> Vec<(String, Vec<EntityType>)> {
-    let is_old = !version.has_data_asset_index();
+fn indexes_of(question: &Question, is_old: bool) -> Vec<(String, Vec<EntityType>)> {
     let types = &question.types;
     if is_old {
         let types: Vec<EntityType> = if types.is_empty() {
@@ -416,119 +447,4 @@ fn shown(key: &str, facet: Facet, pages: &[Page]) -> String {
     names
         .find(|name| name.to_lowercase() == key)
         .map_or_else(|| key.to_owned(), Clone::clone)
-}
-
-/// Everything whose name is this one, whatever its case: the engine does not mind it. And how many
-/// parts of the index failed.
-async fn called_exactly(
-    client: &Client,
-    question: &Question,
-    fqn: &str,
-) -> Result<(Vec<EntitySummary>, u64), CatalogError> {
-    let mut must = vec![serde_json::json!({"term": {"fullyQualifiedName": fqn}})];
-    if !question.types.is_empty() {
-        let types: Vec<&str> = question.types.iter().map(EntityType::as_str).collect();
-        must.push(serde_json::json!({"terms": {"entityType": types}}));
-    }
-    let filter = serde_json::json!({"query": {"bool": {"must": must}}}).to_string();
-    summaries(client, &filter, 10, question.deleted).await
-}
-
-/// Entities of these types whose names begin alike, and how many parts of the index failed.
-async fn alike(
-    client: &Client,
-    types: &[&str],
-    name: &str,
-) -> Result<(Vec<EntitySummary>, u64), CatalogError> {
-    summaries(client, &called_or_alike(types, name), 100, false).await
-}
-
-/// `all` and no words: a filter means the same on every version there.
-async fn summaries(
-    client: &Client,
-    filter: &str,
-    size: u64,
-    deleted: bool,
-) -> Result<(Vec<EntitySummary>, u64), CatalogError> {
-    let dialect = Dialect::of(client.version().await?);
-    let question = Question {
-        filters: Filters::default(),
-        deleted,
-        ..Question::default()
-    };
-    let ask = Ask {
-        index: "all",
-        words: "*",
-        filter: Some(filter),
-        sort: None,
-        from: 0,
-        size,
-    };
-    let page = page(client, &question, &dialect, &ask).await?;
-    let entities = page.hits.into_iter().map(|(_, hit)| hit.entity).collect();
-    Ok((entities, page.failed_shards))
-}
-
-/// Whether the thing that a filter names exists. One call, made only where nothing was found.
-pub async fn named(client: &Client, filter: &FilterName) -> Named {
-    const SERVICES: &[&str] = &[
-        "databaseService",
-        "dashboardService",
-        "messagingService",
-        "pipelineService",
-        "mlmodelService",
-        "storageService",
-        "searchService",
-        "apiService",
-        "metadataService",
-    ];
-    let types: &[&str] = match filter.argument {
-        "owner" => &["user", "team"],
-        "domain" => &["domain"],
-        "term" => &["glossaryTerm"],
-        "tags" => &["tag", "glossaryTerm"],
-        "tier" => &["tag"],
-        "service" => SERVICES,
-        _ => return Named::Unclear,
-    };
-    let last = super::fqn::parts(&filter.name).pop().unwrap_or_default();
-    // A user's name holds dots, a tag's FQN does.
-    let name = match filter.argument {
-        "owner" | "service" => filter.name.as_str(),
-        _ => &last,
-    };
-    let Ok((found, failed_shards)) = alike(client, types, name).await else {
-        return Named::Unclear;
-    };
-    let wanted = folded(&filter.name);
-    let is_called_so = |entity: &EntitySummary| {
-        [
-            Some(&entity.name),
-            Some(&entity.fqn),
-            entity.display_name.as_ref(),
-        ]
-        .into_iter()
-        .flatten()
-        .any(|name| folded(name) == wanted)
-    };
-    if found.iter().any(is_called_so) {
-        return Named::Known;
-    }
-    // It may be in what failed.
-    if failed_shards > 0 {
-        return Named::Unclear;
-    }
-    let pairs = found.iter().flat_map(|entity| {
-        let shown = match filter.argument {
-            "owner" | "service" => entity.name.as_str(),
-            _ => entity.fqn.as_str(),
-        };
-        [
-            Some((entity.name.as_str(), shown)),
-            entity.display_name.as_deref().map(|name| (name, shown)),
-        ]
-        .into_iter()
-        .flatten()
-    });
-    Named::Unknown(nearest(name, pairs, 3))
 }
