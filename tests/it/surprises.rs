@@ -5,6 +5,7 @@ mod lineage;
 mod quality;
 mod search;
 mod table;
+mod versions;
 mod writes;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Endpoints and fields that no code of ours names, since their answers mislead.
-const NEVER_NAMED: [&str; 12] = [
+const NEVER_NAMED: [&str; 15] = [
     "getPaginationInfo",
     "getPlatformLineage",
     "lineage/getLineage?",
@@ -20,6 +20,9 @@ const NEVER_NAMED: [&str; 12] = [
     "fullyQualifiedName.keyword",
     "\"search_after\"",
     "includeDeleted",
+    "nodeDepth",
+    "column_filter",
+    "preserve_paths",
 ];
 
 struct Row {
