@@ -10,7 +10,7 @@ use crate::{
     catalog::{self, Catalog, Catalogs, snapshot},
     logs,
     mcp::{LazyCatalogs, McpServer, Selection, guard::Guard, http, stdio},
-    settings::{CatalogSettings, Credential, HttpSettings, Settings, Transport},
+    settings::{CatalogSettings, Credential, HttpSettings, Identity, Settings, Transport},
     tools::{self, ErrorCode, ToolError},
     web::{self, Readiness},
 };
@@ -46,6 +46,11 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
     if let CatalogSettings::OpenMetadata(_) = &settings.catalog {
         catalogs(&settings.catalog)?;
     }
+    if needs_callers(&settings) {
+        return Err(AppError::Settings(
+            "--catalog-identity caller needs --http: over stdio a call cannot bring a token".into(),
+        ));
+    }
     let shutdown = CancellationToken::new();
     listen_for_signals(shutdown.clone())?;
     let catalog = settings.catalog;
@@ -65,6 +70,15 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
     }
     tracing::info!("The server ended");
     Ok(())
+}
+
+/// Whether each call has to bring a token where none can.
+fn needs_callers(settings: &Settings) -> bool {
+    matches!(settings.transport, Transport::Stdio)
+        && matches!(
+            &settings.catalog,
+            CatalogSettings::OpenMetadata(catalog) if catalog.identity == Identity::Caller
+        )
 }
 
 async fn serve_http(
@@ -102,7 +116,7 @@ async fn serve_http(
     let lazy = Arc::clone(server.catalogs());
     tokio::spawn(async move {
         if let Err(error) = lazy.get().await {
-            tracing::warn!(reason = %error.message, "The catalog could not be opened");
+            tracing::warn!(reason = error.message, "The catalog could not be opened");
         }
     });
     http::serve(

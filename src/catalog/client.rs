@@ -24,7 +24,7 @@ pub type Query<'a> = &'a [(&'a str, &'a str)];
 /// A client for one server and one credential. Reads are retried, writes never.
 pub struct Client {
     server: Arc<Server>,
-    credentials: Credentials,
+    credentials: Arc<Credentials>,
     reader: Reader,
 }
 
@@ -54,7 +54,17 @@ impl Client {
         Self {
             reader: server.cache().reader(),
             server,
-            credentials: Credentials::new(credential),
+            credentials: Arc::new(Credentials::new(credential)),
+        }
+    }
+
+    /// The same credential, to which nothing has been answered yet: what it reads is no older
+    /// than this call.
+    pub fn fresh(&self) -> Self {
+        Self {
+            server: Arc::clone(&self.server),
+            credentials: Arc::clone(&self.credentials),
+            reader: self.server.cache().reader(),
         }
     }
 
@@ -79,7 +89,7 @@ impl Client {
         self.server.cache().read(reader, url.as_str(), ask).await
     }
 
-    /// `get` past the cache: for reading back, and for comparing before a write.
+    /// One `get` past the cache.
     pub async fn get_fresh(&self, path: &str, query: Query<'_>) -> Result<Value, CatalogError> {
         let url = self.server.url(path, query)?;
         let token = self.credentials.token(&self.server).await?;

@@ -404,6 +404,3 @@ fn column_named<'a>(
             did_you_mean: near_names(bare, columns.iter().map(|column| column.name.as_str())),
         })
 }
-
-#[cfg(test)]
-mod tests;

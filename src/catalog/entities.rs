@@ -68,7 +68,11 @@ impl Catalog {
         }
         let path = format!("tables/name/{}/columns", fqn::path_segment(name));
         let (limit, offset) = (limit.to_string(), offset.to_string());
-        let query = [("limit", limit.as_str()), ("offset", offset.as_str())];
+        let query = [
+            ("limit", limit.as_str()),
+            ("offset", offset.as_str()),
+            ("fields", "tags"),
+        ];
         let answer = match client.get(&path, &query).await {
             Ok(answer) => answer,
             Err(CatalogError::Unsupported { .. } | CatalogError::NotFound { .. }) => {
@@ -96,7 +100,7 @@ impl Catalog {
         let name = wire::text(&found.document, "fullyQualifiedName")?;
         Some(format!(
             "{}/{}/{}",
-            client.server().address().as_str(),
+            client.address().as_str(),
             page_segment(&found.entity_type),
             fqn::path_segment(&name)
         ))

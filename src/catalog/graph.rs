@@ -105,17 +105,20 @@ impl Graph {
         index
     }
 
-    /// Adds an edge; of two between the same entities the one that says more stays.
+    /// Adds an edge; two between the same entities become one that says what both say.
     pub fn add_edge(&mut self, edge: Edge) -> EdgeIndex {
         if let Some(&present) = self.edge_between.get(&(edge.from, edge.to)) {
             let kept = &mut self.edges[present];
-            if edge.columns.len() > kept.columns.len() {
-                let sql = kept.sql.take().or_else(|| edge.sql.clone());
-                *kept = edge;
-                kept.sql = sql;
-            } else if kept.sql.is_none() {
-                kept.sql = edge.sql;
+            for mapping in edge.columns {
+                if !kept.columns.contains(&mapping) {
+                    kept.columns.push(mapping);
+                }
             }
+            kept.has_more_sql |= edge.has_more_sql && kept.sql.is_none();
+            kept.pipeline = kept.pipeline.take().or(edge.pipeline);
+            kept.sql = kept.sql.take().or(edge.sql);
+            kept.source = kept.source.take().or(edge.source);
+            kept.description = kept.description.take().or(edge.description);
             return present;
         }
         let index = self.edges.len();
@@ -188,6 +191,8 @@ impl Graph {
 pub(crate) mod testing {
     //! Small graphs for the tests of this room.
 
+    use proptest::prelude::*;
+
     use super::*;
 
     pub fn node(name: &str) -> Node {
@@ -235,6 +240,31 @@ pub(crate) mod testing {
             });
         }
         graph
+    }
+
+    /// Up to 25 nodes with up to 70 edges, loops and cycles too.
+    pub fn any_graph() -> impl Strategy<Value = Graph> {
+        (1_usize..25).prop_flat_map(|size| {
+            prop::collection::vec((0..size, 0..size), 0..70).prop_map(move |pairs| {
+                let mut graph = Graph::default();
+                for index in 0..size {
+                    graph.add_node(node(&format!("n{index:02}")));
+                }
+                for (from, to) in pairs {
+                    graph.add_edge(Edge {
+                        from,
+                        to,
+                        columns: Vec::new(),
+                        pipeline: None,
+                        sql: None,
+                        has_more_sql: false,
+                        source: None,
+                        description: None,
+                    });
+                }
+                graph
+            })
+        })
     }
 
     pub fn names(graph: &Graph, nodes: impl IntoIterator<Item = NodeIndex>) -> Vec<String> {

@@ -205,11 +205,7 @@ impl Catalog {
             }
             Self::Live(client) => {
                 if !client.version().await?.has_lineage_in_search() {
-                    return Err(CatalogError::Unsupported {
-                        message: "this OpenMetadata keeps no lineage in its search index: the \
-                                  impact of a whole service cannot be collected from it"
-                            .into(),
-                    });
+                    return legacy::collect_container(client, service, within, deadline).await;
                 }
                 let start = index::Start::Container { service, within };
                 let reach = Reach::only(Direction::Downstream, Reach::EVERYTHING);
@@ -221,16 +217,22 @@ impl Catalog {
 
 /// Lives in the service, at or below this name.
 fn is_within(node: &Node, service: &str, within: &str) -> bool {
+    // Search documents name the service bare, FQNs quote it where it has a dot.
+    let is_in_service = node
+        .service
+        .as_deref()
+        .is_some_and(|name| name == service || name == service_name(service));
     let is_below = || {
         node.fqn
             .strip_prefix(within)
             .is_some_and(|rest| rest.starts_with('.'))
     };
-    if within == service {
-        node.service.as_deref() == Some(service)
-    } else {
-        node.service.as_deref() == Some(service) && is_below()
-    }
+    is_in_service && (within == service || is_below())
+}
+
+/// The bare name of a service, without the quotes of its FQN.
+fn service_name(service: &str) -> String {
+    fqn::parts(service).swap_remove(0)
 }
 
 fn of_snapshot(snapshot: &Snapshot, entity: &EntitySummary) -> Result<Lineage, CatalogError> {

@@ -40,6 +40,8 @@ pub mod sections;
 pub mod server;
 pub mod snapshot;
 mod snapshot_build;
+mod snapshot_facts;
+mod snapshot_near;
 mod snapshot_search;
 pub mod version;
 pub mod wire;
@@ -70,6 +72,15 @@ impl Catalog {
         match self {
             Self::Live(_) => "openmetadata",
             Self::Snapshot(_) => "snapshot",
+        }
+    }
+
+    /// The same catalog without answers of a moment ago: for calls that change something, which
+    /// have to compare with what is now.
+    pub fn fresh(&self) -> Self {
+        match self {
+            Self::Live(client) => Self::Live(Arc::new(client.fresh())),
+            Self::Snapshot(snapshot) => Self::Snapshot(Arc::clone(snapshot)),
         }
     }
 

@@ -21,14 +21,29 @@ pub fn near_names<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Ve
             } else if other_plain.ends_with(&format!(".{plain}")) {
                 2.0
             } else {
+                // Cheap first: most names differ much in their last part already.
+                let longer = last.len().max(other_last.len());
+                if last.len().abs_diff(other_last.len()) * 5 > longer * 2 {
+                    return None;
+                }
                 let of_last = strsim::normalized_damerau_levenshtein(last, other_last);
-                let of_parent = strsim::normalized_damerau_levenshtein(parent, other_parent);
-                match (of_last, of_parent) {
-                    // The same place, another spelling; or the same name at a place much alike.
-                    (last, parent) if last >= 0.6 && parent >= 0.8 => last,
-                    (last, parent) if last >= 0.999 && parent >= 0.4 => 0.5 + parent / 2.0,
-                    (last, _) if parent.is_empty() && last >= 0.75 => last - 0.2,
-                    _ => return None,
+                if of_last < 0.6 {
+                    return None;
+                }
+                let of_parent = if parent == other_parent {
+                    1.0
+                } else {
+                    strsim::normalized_damerau_levenshtein(parent, other_parent)
+                };
+                // The same place, another spelling; or the same name at a place much alike.
+                if of_parent >= 0.8 {
+                    of_last
+                } else if of_last >= 0.999 && of_parent >= 0.4 {
+                    0.5 + of_parent / 2.0
+                } else if parent.is_empty() && of_last >= 0.75 {
+                    of_last - 0.2
+                } else {
+                    return None;
                 }
             };
             Some((score, name))

@@ -168,6 +168,9 @@ fn server_error(inner: &str, asked: &str, message: String) -> CatalogError {
         "Search failed due to",
         "search_phase_execution_exception",
         "parsing_exception",
+        // A patch of a field that is not there (recorded: writes/patch-bad-path of both versions).
+        "contains no mapping for the name",
+        "contains no value for name",
         "HTTP 4",
     ]) {
         CatalogError::Invalid {
@@ -205,8 +208,18 @@ pub fn said(reply: &Reply) -> Option<String> {
         .strip_prefix("An exception with message [")
         .and_then(|rest| rest.strip_suffix("] was thrown while processing request."))
         .unwrap_or(&text);
-    let text = short(&redact::message(text), LONGEST_MESSAGE);
+    let text = short(&redact::message(&without_document(text)), LONGEST_MESSAGE);
     (!text.is_empty()).then_some(text)
+}
+
+/// A failed patch quotes the whole entity before it says what is wrong: `… '{…}' contains no …`.
+fn without_document(text: &str) -> String {
+    match (text.find("'{"), text.rfind("}'")) {
+        (Some(start), Some(end)) if start < end => {
+            format!("{}{{…}}{}", &text[..start], &text[end + 2..])
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// Seconds or a date; dates are not read, as clocks differ.

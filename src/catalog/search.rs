@@ -173,7 +173,7 @@ impl Catalog {
     pub async fn named(&self, filter: &FilterName) -> Result<Named, CatalogError> {
         match self {
             Self::Live(client) => Ok(super::search_live::named(client, filter).await),
-            Self::Snapshot(snapshot) => super::snapshot_search::named(snapshot, filter),
+            Self::Snapshot(snapshot) => super::snapshot_near::named(snapshot, filter),
         }
     }
 }

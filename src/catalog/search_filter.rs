@@ -36,7 +36,7 @@ pub const ASSETS: &[&str] = &[
     "dataProduct",
 ];
 
-/// Types of 1.2.0 among them: it has an index for each (recorded: `search/index-*`, `alias-*`).
+/// Those of them that old servers may have an index for; one that is missing is passed over.
 pub const OLD_ASSETS: &[&str] = &[
     "table",
     "dashboard",
@@ -45,10 +45,13 @@ pub const OLD_ASSETS: &[&str] = &[
     "mlmodel",
     "container",
     "searchIndex",
+    "chart",
     "databaseSchema",
     "database",
+    "storedProcedure",
     "glossaryTerm",
     "tag",
+    "dashboardDataModel",
 ];
 
 /// The index of one type alone. Aliases by the type's name hold the types below it too.

@@ -200,8 +200,8 @@ async fn by_words_and_filters(
 /// The indexes to ask, with the types to filter by in each.
 ///
 /// 1.2.0 answers words on an alias or a list with another query than on one index, and finds 56
-/// entities for a word that stands nowhere (recorded: `search/no-hit-old`): it is asked index by
-/// index.
+/// entities for a word that stands nowhere (recorded: `search/no-hit-old`): for words it is asked
+/// index by index.
 fn indexes(question: &Question, version: Version) -> Vec<(String, Vec<EntityType>)> {
     let is_old = !version.has_data_asset_index();
     let types = &question.types;
@@ -214,6 +214,10 @@ fn indexes(question: &Question, version: Version) -> Vec<(String, Vec<EntityType
         } else {
             types.clone()
         };
+        // Without words one list is as good as its parts, and pages as one.
+        if question.typed.is_none() && types.len() > 1 {
+            return vec![("all".to_owned(), types)];
+        }
         return types
             .iter()
             .map(|entity_type| (index_of(entity_type), Vec::new()))

@@ -251,9 +251,9 @@ pub fn nearest<'a>(
     let mut scored: Vec<(f64, &str)> = Vec::new();
     for (name, shown) in names {
         let name = folded(name);
-        let mut score = strsim::jaro_winkler(&wanted, &name);
+        let mut score = likeness(&wanted, &name);
         for part in name.split(|character: char| !character.is_alphanumeric()) {
-            score = score.max(strsim::jaro_winkler(&wanted, part) - 0.02);
+            score = score.max(likeness(&wanted, part) - 0.02);
         }
         if wanted.len() >= 3 && name.contains(&wanted) {
             score = score.max(0.95);
@@ -270,6 +270,21 @@ pub fn nearest<'a>(
         .take(most)
         .map(|(_, name)| name.to_owned())
         .collect()
+}
+
+/// 0 to 1. What begins otherwise or is much longer is not compared: a large catalog is read whole
+/// for a suggestion.
+fn likeness(wanted: &str, name: &str) -> f64 {
+    let starts = |text: &str| {
+        let mut letters = text.chars();
+        (letters.next(), letters.next())
+    };
+    let ((first, second), (other_first, other_second)) = (starts(wanted), starts(name));
+    let begins_alike = first == other_first || second == other_second || first == other_second;
+    if !begins_alike || name.len() > wanted.len() * 2 + 2 || wanted.len() > name.len() * 2 + 2 {
+        return 0.0;
+    }
+    strsim::jaro_winkler(wanted, name)
 }
 
 #[cfg(test)]

@@ -433,6 +433,7 @@ fn whole(number: &Value) -> Option<Value> {
 /// The first rows, cells cut. They are data of the table: only on request.
 fn sample_of(document: &Value) -> Option<Value> {
     const MOST_ROWS: usize = 5;
+    const MOST_COLUMNS: usize = 15;
     let sample = document
         .get("sampleData")
         .filter(|sample| sample.is_object())?;
@@ -457,6 +458,7 @@ fn sample_of(document: &Value) -> Option<Value> {
             row.as_array()
                 .into_iter()
                 .flatten()
+                .take(MOST_COLUMNS)
                 .map(|cell| match cell {
                     Value::String(text) => short(text, 60).into(),
                     Value::Object(_) | Value::Array(_) => short(&cell.to_string(), 60).into(),
@@ -465,7 +467,14 @@ fn sample_of(document: &Value) -> Option<Value> {
                 .collect()
         })
         .collect();
-    fields.insert("columns".into(), sample.get("columns")?.clone());
+    let columns = sample.get("columns")?.as_array()?;
+    fields.insert(
+        "columns".into(),
+        columns.iter().take(MOST_COLUMNS).cloned().collect(),
+    );
+    if columns.len() > MOST_COLUMNS {
+        fields.insert("columns_in_all".into(), columns.len().into());
+    }
     fields.insert("total".into(), rows.len().into());
     fields.insert("returned".into(), shown.len().into());
     fields.insert("rows".into(), shown.into());

@@ -74,7 +74,18 @@ impl Server {
     async fn send_within(&self, request: net::Request, time: Duration) -> Result<Reply, NetError> {
         // The semaphore is never closed, so there always is a permit to wait for.
         let _permit = self.permits.acquire().await;
-        self.http.send(request, time).await
+        let begun = Instant::now();
+        let reply = self.http.send(request, time).await;
+        let outcome = match &reply {
+            Ok(reply) if reply.status < 400 => "ok",
+            Ok(reply) if reply.status < 500 => "refused",
+            Ok(_) => "failed",
+            Err(_) => "unreachable",
+        };
+        metrics::counter!("openpolicy_catalog_requests_total", "outcome" => outcome).increment(1);
+        metrics::histogram!("openpolicy_catalog_request_duration_seconds")
+            .record(begun.elapsed().as_secs_f64());
+        reply
     }
 
     /// Sends a read, again where that may help: no connection, a connection that broke, too many

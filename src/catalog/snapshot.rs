@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{error::CatalogError, graph::Graph};
 
 pub use super::snapshot_build::Builder;
+use super::snapshot_facts::Facts;
 
 /// Changes with the tables; a file of another format is copied anew, never converted.
 pub(super) const FORMAT: &str = "1";
@@ -82,6 +83,8 @@ pub struct Snapshot {
     version: String,
     /// The lineage of everything, read when it is first asked for.
     pub(super) lineage: OnceLock<Arc<Graph>>,
+    /// What filters ask of every entity, read when it is first asked for.
+    pub(super) facts: OnceLock<Facts>,
 }
 
 impl Snapshot {
@@ -121,6 +124,10 @@ impl Snapshot {
     /// A connection to a finished snapshot. The head says what it is.
     pub(super) fn of_connection(connection: Connection) -> Result<Self, SnapshotError> {
         connection.set_prepared_statement_cache_capacity(64);
+        // Every word that stands in the index, for near matches.
+        connection.execute_batch(
+            "CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab (main, words, row)",
+        )?;
         let head = |name: &str| -> Result<String, SnapshotError> {
             connection
                 .query_row("SELECT value FROM head WHERE name = ?1", [name], |row| {
@@ -138,6 +145,7 @@ impl Snapshot {
             as_of,
             version,
             lineage: OnceLock::new(),
+            facts: OnceLock::new(),
         })
     }
 

@@ -9,7 +9,7 @@ use super::{
     model::{EntitySummary, EntityType},
     search_text::{camel_parts, folded},
     snapshot::{FORMAT, Kind, Snapshot, SnapshotError},
-    wire,
+    snapshot_facts as facts, wire,
 };
 
 /// `entity.id` follows the order of the FQNs, so that a listing needs no sort. `words` holds no
@@ -21,8 +21,9 @@ CREATE TABLE document (
     UNIQUE (kind, key, type));
 CREATE TABLE entity (
     id INTEGER PRIMARY KEY, type TEXT NOT NULL, fqn TEXT NOT NULL, fqn_folded TEXT NOT NULL,
-    name TEXT NOT NULL, name_folded TEXT NOT NULL, is_asset INTEGER NOT NULL,
-    deleted INTEGER NOT NULL, summary TEXT NOT NULL, columns TEXT NOT NULL);
+    name TEXT NOT NULL, name_folded TEXT NOT NULL, summary TEXT NOT NULL, columns TEXT NOT NULL);
+CREATE TABLE fact (id INTEGER PRIMARY KEY, type INTEGER NOT NULL, flags INTEGER NOT NULL);
+CREATE TABLE type (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE label (
     kind TEXT NOT NULL, value TEXT NOT NULL, entity INTEGER NOT NULL,
     PRIMARY KEY (kind, value, entity)) WITHOUT ROWID;
@@ -42,7 +43,6 @@ const INDEXES: &str = "
 CREATE INDEX document_id ON document (kind, id) WHERE id IS NOT NULL;
 CREATE INDEX entity_fqn ON entity (fqn_folded);
 CREATE INDEX entity_name ON entity (name_folded);
-CREATE INDEX entity_type ON entity (type);
 CREATE INDEX label_entity ON label (entity);
 CREATE INDEX edge_from ON edge (from_fqn);
 CREATE INDEX edge_to ON edge (to_fqn);
@@ -181,11 +181,18 @@ fn entity(
         .map(|document| column_names(document))
         .max_by_key(Vec::len)
         .unwrap_or_default();
-    let is_asset = !NOT_ASSETS.contains(&entity_type.as_str());
+    transaction
+        .prepare_cached("INSERT OR IGNORE INTO type (name) VALUES (?1)")?
+        .execute([entity_type.as_str()])?;
     transaction
         .prepare_cached(
-            "INSERT INTO entity (id, type, fqn, fqn_folded, name, name_folded, is_asset, deleted, summary, columns)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO fact (id, type, flags) VALUES (?1, (SELECT id FROM type WHERE name = ?2), ?3)",
+        )?
+        .execute(params![position, entity_type.as_str(), flags(&summary)])?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO entity (id, type, fqn, fqn_folded, name, name_folded, summary, columns)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
             position,
@@ -194,8 +201,6 @@ fn entity(
             folded(&summary.fqn),
             summary.name,
             folded(&summary.name),
-            is_asset,
-            summary.is_deleted,
             slim(&summary, documents).to_string(),
             columns.join("\n"),
         ])?;
@@ -307,6 +312,24 @@ fn slim(summary: &EntitySummary, documents: &[&Value]) -> Value {
             .collect(),
     );
     Value::Object(slim)
+}
+
+/// What is true of an entity, as bits; see `Facts`.
+fn flags(summary: &EntitySummary) -> u8 {
+    let is_asset = !NOT_ASSETS.contains(&summary.entity_type.as_str());
+    [
+        (is_asset, facts::IS_ASSET),
+        (summary.is_deleted, facts::IS_DELETED),
+        (!summary.owners.is_empty(), facts::HAS_OWNER),
+        (summary.description.is_some(), facts::HAS_DESCRIPTION),
+        (summary.tier.is_some(), facts::HAS_TIER),
+        (!summary.tags.is_empty(), facts::HAS_TAGS),
+        (!summary.domains.is_empty(), facts::HAS_DOMAIN),
+        (!summary.terms.is_empty(), facts::HAS_TERM),
+    ]
+    .into_iter()
+    .filter(|(is_true, _)| *is_true)
+    .fold(0, |flags, (_, flag)| flags | flag)
 }
 
 /// What facets count: one value for each thing, as it is shown.

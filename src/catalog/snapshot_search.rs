@@ -1,6 +1,8 @@
 //! Searches a snapshot: words through FTS5, filters through side tables, everything counted.
 
-use rusqlite::{Connection, ToSql, params_from_iter, types::Value as Sql};
+use std::{cmp::Reverse, collections::HashMap};
+
+use rusqlite::{CachedStatement, Connection, Row, ToSql};
 use serde_json::Value;
 
 use crate::answer::Total;
@@ -8,16 +10,21 @@ use crate::answer::Total;
 use super::{
     CatalogError, EntitySummary, EntityType, Snapshot,
     search::{
-        Counts, Facet, FilterName, Found, Hit, Missing, Named, Question, exact_and_twins,
-        found_by_other_case, found_exactly, why,
+        Counts, FilterName, Found, Hit, Question, exact_and_twins, found_by_other_case,
+        found_exactly, why,
     },
-    search_text::{Typed, folded, nearest},
+    search_text::{Typed, folded},
     snapshot::{damaged, storage},
+    snapshot_facts::Facts,
+    snapshot_near::near_names,
     wire,
 };
 
 /// Above this many matches hits come in the order of their names: ranking reads every match.
-const MOST_RANKED: u64 = 5_000;
+const MOST_RANKED: usize = 5_000;
+
+/// Up to here the name of each match is read to rank it.
+const MOST_NAMES_READ: usize = 1_000;
 
 /// Weights of the columns of `words`: name, display name, columns, description, path.
 const WEIGHTS: &str = "10.0, 8.0, 3.0, 2.0, 1.0";
@@ -35,7 +42,13 @@ pub struct StoredEdge {
 
 pub fn search(snapshot: &Snapshot, question: &Question) -> Result<Found, CatalogError> {
     let connection = snapshot.connection()?;
-    let mut notes = Vec::new();
+    let facts = match snapshot.facts.get() {
+        Some(facts) => facts,
+        None => {
+            let read = Facts::read(&connection)?;
+            snapshot.facts.get_or_init(|| read)
+        }
+    };
     if let Some(fqn) = question.exact_fqn().filter(|_| question.start == 0) {
         let (exact, twins) = exact_and_twins(fqn, entities_named(&connection, question, fqn)?);
         if !exact.is_empty() {
@@ -45,89 +58,185 @@ pub fn search(snapshot: &Snapshot, question: &Question) -> Result<Found, Catalog
             return Ok(found);
         }
     }
-    let (matching, total) = matching(&connection, question, &mut notes)?;
-    let mut found = Found {
-        hits: hits(&connection, question, &matching, total)?,
-        total: Total::Exact(total),
-        counts: counts(&connection, question, &matching)?,
-        notes,
-        did_you_mean: Vec::new(),
-    };
-    if total > MOST_RANKED && question.typed.is_some() {
+    let mut found = Found::default();
+    let mut matching = matching(&connection, facts, question, &mut found.notes)?;
+    found.total = Total::Exact(matching.ids.len() as u64);
+    found.counts = counts(&connection, question, &matching.ids)?;
+    if matching.ids.len() > MOST_RANKED && question.typed.is_some() {
         found.notes.push(format!(
-            "{total} entities match: listed by name, not by how well they match; add a filter or a word"
+            "{} entities match: listed by name, not by how well they match; add a filter or a word",
+            matching.ids.len()
         ));
+    } else if let Some(typed) = &question.typed {
+        rank(&connection, typed, &mut matching)?;
     }
-    if total == 0
+    found.hits = hits(&connection, question, &matching.ids)?;
+    if matching.ids.is_empty()
         && let Some(typed) = &question.typed
     {
-        found.did_you_mean = near_names(&connection, question, &typed.written)?;
+        found.did_you_mean = near_names(&connection, facts, question, &typed.written)?;
     }
     Ok(found)
 }
 
-/// A condition on `entity e`, with what it binds.
+/// Everything that was found, in the order of the names until it is ranked.
 struct Matching {
-    /// The FTS expression, where words are asked for.
-    words: Option<String>,
-    condition: String,
-    bound: Vec<Sql>,
+    ids: Vec<i64>,
+    /// The FTS expression that found it, and how many entities that finds without the filters.
+    words: Option<(String, usize)>,
 }
 
-impl Matching {
-    fn source(&self) -> &'static str {
-        if self.words.is_some() {
-            "words JOIN entity e ON e.id = words.rowid WHERE words MATCH ? AND"
-        } else {
-            "entity e WHERE"
-        }
-    }
-
-    fn bind(&self) -> Vec<&dyn ToSql> {
-        self.words
-            .iter()
-            .map(|words| words as &dyn ToSql)
-            .chain(self.bound.iter().map(|value| value as &dyn ToSql))
-            .collect()
-    }
-
-    fn count(&self, connection: &Connection) -> Result<u64, CatalogError> {
-        let sql = format!("SELECT count(*) FROM {} {}", self.source(), self.condition);
-        connection
-            .prepare_cached(&sql)
-            .and_then(|mut statement| {
-                statement.query_row(params_from_iter(self.bind()), |row| row.get::<_, i64>(0))
-            })
-            .map(|count| count.unsigned_abs())
-            .map_err(storage)
-    }
-}
-
-/// The strictest reading of the words that finds something, and how much it finds.
+/// What the strictest reading of the words finds that finds something.
 fn matching(
     connection: &Connection,
+    facts: &Facts,
     question: &Question,
     notes: &mut Vec<String>,
-) -> Result<(Matching, u64), CatalogError> {
-    let (condition, bound) = condition(question);
-    let mut matching = Matching {
-        words: None,
-        condition,
-        bound,
+) -> Result<Matching, CatalogError> {
+    let sieve = facts.sieve(question);
+    let mut filters = Vec::new();
+    for filter in question.filters.names() {
+        filters.push(entities_with(connection, &filter)?);
+    }
+    // The rarest first: most is ruled out by it.
+    filters.sort_by_key(Vec::len);
+    let passes = |id: &i64| {
+        sieve.lets_through(*id) && filters.iter().all(|ids| ids.binary_search(id).is_ok())
     };
     let Some(typed) = &question.typed else {
-        let total = matching.count(connection)?;
-        return Ok((matching, total));
+        let ids = match filters.first() {
+            Some(rarest) => rarest.iter().copied().filter(passes).collect(),
+            None => facts.ids().filter(passes).collect(),
+        };
+        return Ok(Matching { ids, words: None });
     };
     for reading in readings(typed) {
-        matching.words = Some(reading.expression);
-        let total = matching.count(connection)?;
-        if total > 0 {
+        let all: Vec<i64> = connection
+            .prepare_cached("SELECT rowid FROM words WHERE words MATCH ?1 ORDER BY rowid")
+            .and_then(|mut statement| {
+                let rows = statement.query_map([&reading.expression], |row| row.get(0))?;
+                rows.collect()
+            })
+            .map_err(storage)?;
+        let count = all.len();
+        let ids: Vec<i64> = all.into_iter().filter(passes).collect();
+        if !ids.is_empty() {
             notes.extend(reading.note.map(str::to_owned));
-            return Ok((matching, total));
+            return Ok(Matching {
+                ids,
+                words: Some((reading.expression, count)),
+            });
         }
     }
-    Ok((matching, 0))
+    Ok(Matching {
+        ids: Vec::new(),
+        words: None,
+    })
+}
+
+/// Ids of the entities that have what a filter names, in order.
+fn entities_with(connection: &Connection, filter: &FilterName) -> Result<Vec<i64>, CatalogError> {
+    connection
+        .prepare_cached("SELECT entity FROM handle WHERE kind = ?1 AND key = ?2 ORDER BY entity")
+        .and_then(|mut statement| {
+            let bound = (handle_kind(filter.argument), folded(&filter.name));
+            let rows = statement.query_map(bound, |row| row.get(0))?;
+            rows.collect()
+        })
+        .map_err(storage)
+}
+
+/// Puts the best first: exact names, then names in another case, names that are one of the words,
+/// names that hold most of the words as they were typed (those that begin with them before
+/// others), and the rest by weight.
+fn rank(
+    connection: &Connection,
+    typed: &Typed,
+    matching: &mut Matching,
+) -> Result<(), CatalogError> {
+    let mut weights: HashMap<i64, f64> = HashMap::new();
+    if let Some((expression, count)) = &matching.words
+        && *count <= MOST_RANKED
+    {
+        let sql = format!("SELECT rowid, bm25(words, {WEIGHTS}) FROM words WHERE words MATCH ?1");
+        let mut statement = connection.prepare_cached(&sql).map_err(storage)?;
+        let rows = statement
+            .query_map([expression], |row| Ok((row.get(0)?, row.get(1)?)))
+            .map_err(storage)?;
+        for row in rows {
+            let (id, weight) = row.map_err(storage)?;
+            weights.insert(id, weight);
+        }
+    }
+    let wanted = folded(&typed.written);
+    // What the name says costs a read of each entity; where many match only the exact names are
+    // looked for.
+    let mut classes: HashMap<i64, [usize; 4]> = HashMap::new();
+    let is_few = matching.ids.len() <= MOST_NAMES_READ;
+    let columns = "SELECT id, name, name_folded, fqn_folded FROM entity WHERE";
+    if is_few {
+        let mut statement = connection
+            .prepare_cached(&format!("{columns} id = ?1"))
+            .map_err(storage)?;
+        for id in &matching.ids {
+            classify(&mut statement, [id], typed, &wanted, &mut classes)?;
+        }
+    } else {
+        let mut statement = connection
+            .prepare_cached(&format!("{columns} name_folded = ?1"))
+            .map_err(storage)?;
+        for name in typed.words.iter().chain([&wanted]) {
+            classify(&mut statement, [name], typed, &wanted, &mut classes)?;
+        }
+    }
+    let key = |id: &i64| {
+        let class = classes.get(id).copied().unwrap_or_default();
+        (Reverse(class), weights.get(id).copied().unwrap_or(0.0))
+    };
+    // Stable: what is equally good stays in the order of the names.
+    matching.ids.sort_by(|one, other| {
+        let ((one_class, one_weight), (other_class, other_weight)) = (key(one), key(other));
+        one_class
+            .cmp(&other_class)
+            .then_with(|| one_weight.total_cmp(&other_weight))
+    });
+    Ok(())
+}
+
+/// How well names answer: exactness, one of the words, words held, words begun with.
+fn classify<T: ToSql>(
+    statement: &mut CachedStatement<'_>,
+    bound: [T; 1],
+    typed: &Typed,
+    wanted: &str,
+    classes: &mut HashMap<i64, [usize; 4]>,
+) -> Result<(), CatalogError> {
+    let mut rows = statement.query(bound).map_err(storage)?;
+    while let Some(row) = rows.next().map_err(storage)? {
+        let text = |column| row.get::<_, String>(column).map_err(storage);
+        let (name, name_folded, fqn_folded) = (text(1)?, text(2)?, text(3)?);
+        let exactness = if name == typed.written {
+            3
+        } else if fqn_folded == wanted {
+            2
+        } else {
+            usize::from(name_folded == wanted)
+        };
+        let is_word = usize::from(typed.words.contains(&name))
+            + usize::from(typed.words.contains(&name_folded));
+        let count =
+            |holds: &dyn Fn(&String) -> bool| typed.words.iter().filter(|it| holds(it)).count();
+        classes.insert(
+            row.get(0).map_err(storage)?,
+            [
+                exactness,
+                is_word,
+                count(&|word| name_folded.contains(word.as_str())),
+                count(&|word| name_folded.starts_with(word.as_str())),
+            ],
+        );
+    }
+    Ok(())
 }
 
 struct Reading {
@@ -163,93 +272,30 @@ fn readings(typed: &Typed) -> Vec<Reading> {
     readings
 }
 
-/// The filters as a condition.
-fn condition(question: &Question) -> (String, Vec<Sql>) {
-    let mut condition = format!("e.deleted = {}", i32::from(question.deleted));
-    let mut bound: Vec<Sql> = Vec::new();
-    if question.types.is_empty() {
-        condition.push_str(" AND e.is_asset");
-    } else {
-        let marks = vec!["?"; question.types.len()].join(", ");
-        condition.push_str(&format!(" AND e.type IN ({marks})"));
-        let types = question.types.iter();
-        bound.extend(types.map(|it| Sql::Text(it.as_str().to_owned())));
-    }
-    let filters = question.filters.names();
-    for FilterName { argument, name } in &filters {
-        condition.push_str(&format!(
-            " AND EXISTS (SELECT 1 FROM handle h WHERE h.kind = '{}' AND h.key = ? AND h.entity = e.id)",
-            handle_kind(argument)
-        ));
-        bound.push(Sql::Text(folded(name)));
-    }
-    for missing in &question.filters.missing {
-        let absent = match missing {
-            Missing::Description => "e.summary ->> '$.description' IS NULL".to_owned(),
-            Missing::Owner => absent_label("owner"),
-            Missing::Tier => absent_label("tier"),
-            Missing::Tags => absent_label("tag"),
-            Missing::Domain => absent_label("domain"),
-            Missing::Term => absent_label("term"),
-        };
-        condition.push_str(&format!(" AND {absent}"));
-    }
-    (condition, bound)
-}
-
-fn absent_label(kind: &str) -> String {
-    format!("NOT EXISTS (SELECT 1 FROM label l WHERE l.entity = e.id AND l.kind = '{kind}')")
-}
-
-fn handle_kind(argument: &str) -> &str {
+pub(super) fn handle_kind(argument: &str) -> &str {
     if argument == "tags" { "tag" } else { argument }
 }
 
 fn hits(
     connection: &Connection,
     question: &Question,
-    matching: &Matching,
-    total: u64,
+    ids: &[i64],
 ) -> Result<Vec<Hit>, CatalogError> {
-    let is_ranked = matching.words.is_some() && total <= MOST_RANKED;
-    let typed = question.typed.as_ref();
-    let wanted: &[String] = typed.map_or(&[], |typed| &typed.words);
-    let order = if is_ranked {
-        order(wanted)
-    } else {
-        "e.id".to_owned()
-    };
-    let sql = format!(
-        "SELECT e.summary, e.columns FROM {} {} ORDER BY {order} LIMIT ? OFFSET ?",
-        matching.source(),
-        matching.condition,
-    );
-    let written = typed.map(|typed| typed.written.clone());
-    let written_folded = written.as_deref().map(folded);
-    let (limit, offset) = (
-        i64::try_from(question.limit).unwrap_or(i64::MAX),
-        i64::try_from(question.start).unwrap_or(i64::MAX),
-    );
-    let mut bound = matching.bind();
-    if is_ranked {
-        bound.push(&written);
-        bound.push(&written_folded);
-        bound.push(&written_folded);
-        for word in wanted.iter().chain(wanted).chain(wanted).chain(wanted) {
-            bound.push(word);
-        }
-    }
-    bound.push(&limit);
-    bound.push(&offset);
-    let mut statement = connection.prepare_cached(&sql).map_err(storage)?;
-    let rows = statement
-        .query_map(params_from_iter(bound), |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-        })
+    let position = |number| usize::try_from(number).unwrap_or(usize::MAX);
+    let page = ids
+        .iter()
+        .skip(position(question.start))
+        .take(position(question.limit));
+    let mut statement = connection
+        .prepare_cached("SELECT summary, columns FROM entity WHERE id = ?1")
         .map_err(storage)?;
     let mut hits = Vec::new();
-    for row in rows {
-        let (summary, columns) = row.map_err(storage)?;
+    for id in page {
+        let (summary, columns) = statement
+            .query_row([id], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+            })
+            .map_err(storage)?;
         let Some(entity) = summary_of(&summary)? else {
             continue;
         };
@@ -262,20 +308,6 @@ fn hits(
     Ok(hits)
 }
 
-/// Exact names first, then names in another case, names that are one of the words, names that hold
-/// most of the words as they were typed (those that begin with them before others), and the rest
-/// by weight.
-fn order(words: &[String]) -> String {
-    let marks = vec!["?"; words.len()].join(", ");
-    let held = vec!["(instr(e.name_folded, ?) > 0)"; words.len()].join(" + ");
-    let begun = vec!["(instr(e.name_folded, ?) = 1)"; words.len()].join(" + ");
-    format!(
-        "e.name = ? DESC, e.fqn_folded = ? DESC, e.name_folded = ? DESC,
-         (e.name IN ({marks})) + (e.name_folded IN ({marks})) DESC, {held} DESC,
-         {begun} DESC, bm25(words, {WEIGHTS}), e.id"
-    )
-}
-
 fn summary_of(text: &str) -> Result<Option<EntitySummary>, CatalogError> {
     let document: Value = serde_json::from_str(text).map_err(|error| damaged(&error))?;
     Ok(wire::summary(&document, None))
@@ -284,36 +316,52 @@ fn summary_of(text: &str) -> Result<Option<EntitySummary>, CatalogError> {
 fn counts(
     connection: &Connection,
     question: &Question,
-    matching: &Matching,
+    ids: &[i64],
 ) -> Result<Vec<Counts>, CatalogError> {
-    let sql = format!(
-        "SELECT l.value, count(*) FROM label l WHERE l.entity IN (SELECT e.id FROM {} {})
-           AND l.kind IN (?, ?) GROUP BY l.value ORDER BY count(*) DESC, l.value",
-        matching.source(),
-        matching.condition,
-    );
-    let mut counts = Vec::new();
-    for facet in &question.facets {
-        // Glossary terms are tags, as they are in the server's counts.
-        let kinds = match facet {
-            Facet::Tag => ["tag", "term"],
-            facet => [facet.name(); 2],
-        };
-        let mut bound = matching.bind();
-        bound.extend(kinds.iter().map(|kind| kind as &dyn ToSql));
-        let mut statement = connection.prepare_cached(&sql).map_err(storage)?;
-        let rows = statement
-            .query_map(params_from_iter(bound), |row| {
-                Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()))
-            })
-            .map_err(storage)?;
-        counts.push(Counts {
-            facet: *facet,
-            values: rows.collect::<Result<_, _>>().map_err(storage)?,
-            others: 0,
-        });
+    if question.facets.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(counts)
+    let mut counts: Vec<HashMap<String, u64>> = vec![HashMap::new(); question.facets.len()];
+    let mut add = |row: &Row<'_>| -> rusqlite::Result<()> {
+        let kind = row.get_ref(0)?.as_str()?;
+        // Glossary terms are tags, as they are in the server's counts.
+        let name = if kind == "term" { "tag" } else { kind };
+        let value = row.get_ref(1)?.as_str()?;
+        for (facet, counts) in question.facets.iter().zip(&mut counts) {
+            if facet.name() == name {
+                match counts.get_mut(value) {
+                    Some(count) => *count += 1,
+                    None => {
+                        counts.insert(value.to_owned(), 1);
+                    }
+                }
+            }
+        }
+        Ok(())
+    };
+    let mut statement = connection
+        .prepare_cached("SELECT kind, value FROM label WHERE entity = ?1")
+        .map_err(storage)?;
+    for id in ids {
+        let mut rows = statement.query([id]).map_err(storage)?;
+        while let Some(row) = rows.next().map_err(storage)? {
+            add(row).map_err(storage)?;
+        }
+    }
+    Ok(question
+        .facets
+        .iter()
+        .zip(counts)
+        .map(|(facet, counts)| {
+            let mut values: Vec<(String, u64)> = counts.into_iter().collect();
+            values.sort_by(|(a, one), (b, other)| other.cmp(one).then_with(|| a.cmp(b)));
+            Counts {
+                facet: *facet,
+                values,
+                others: 0,
+            }
+        })
+        .collect())
 }
 
 /// Every entity of this name, whatever its case, of the types and state that are asked for.
@@ -323,118 +371,22 @@ fn entities_named(
     fqn: &str,
 ) -> Result<Vec<EntitySummary>, CatalogError> {
     let mut statement = connection
-        .prepare_cached(
-            "SELECT summary FROM entity WHERE fqn_folded = ?1 AND deleted = ?2 ORDER BY id",
-        )
+        .prepare_cached("SELECT summary FROM entity WHERE fqn_folded = ?1 ORDER BY id")
         .map_err(storage)?;
     let rows = statement
-        .query_map((folded(fqn), question.deleted), |row| {
-            row.get::<_, String>(0)
-        })
+        .query_map([folded(fqn)], |row| row.get::<_, String>(0))
         .map_err(storage)?;
     let mut entities = Vec::new();
     for row in rows {
         let Some(entity) = summary_of(&row.map_err(storage)?)? else {
             continue;
         };
-        if question.types.is_empty() || question.types.contains(&entity.entity_type) {
+        let is_wanted = question.types.is_empty() || question.types.contains(&entity.entity_type);
+        if is_wanted && entity.is_deleted == question.deleted {
             entities.push(entity);
         }
     }
     Ok(entities)
-}
-
-/// Names that look like what was typed.
-fn near_names(
-    connection: &Connection,
-    question: &Question,
-    typed: &str,
-) -> Result<Vec<String>, CatalogError> {
-    let (condition, bound) = condition(&Question {
-        types: question.types.clone(),
-        ..Question::default()
-    });
-    let sql = format!("SELECT e.name, e.fqn FROM entity e WHERE {condition}");
-    let names: Vec<(String, String)> = connection
-        .prepare_cached(&sql)
-        .and_then(|mut statement| {
-            statement
-                .query_map(params_from_iter(bound), |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })?
-                .collect()
-        })
-        .map_err(storage)?;
-    // A whole name is compared with whole names, a word with the last parts.
-    let is_whole = super::fqn::parts(typed).len() > 1;
-    let pairs = names.iter().map(|(name, fqn)| {
-        let compared = if is_whole { fqn } else { name };
-        (compared.as_str(), fqn.as_str())
-    });
-    Ok(nearest(typed, pairs, 5))
-}
-
-/// Whether the thing that a filter names is in the snapshot, as an entity or on one.
-pub fn named(snapshot: &Snapshot, filter: &FilterName) -> Result<Named, CatalogError> {
-    let connection = snapshot.connection()?;
-    let kind = handle_kind(filter.argument);
-    let wanted = folded(&filter.name);
-    let is_on_something: bool = connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM handle WHERE kind = ?1 AND key = ?2)")
-        .and_then(|mut statement| statement.query_row([kind, &wanted], |row| row.get(0)))
-        .map_err(storage)?;
-    if is_on_something {
-        return Ok(Named::Known);
-    }
-    // Users, domains and the like stand there even where nothing is theirs.
-    let types = match filter.argument {
-        "owner" => "type IN ('user', 'team')",
-        "domain" => "type = 'domain'",
-        "term" => "type = 'glossaryTerm'",
-        "tags" | "tier" => "type = 'tag'",
-        "service" => "type LIKE '%Service'",
-        _ => "0",
-    };
-    // Name as it is shown, and what else it goes by.
-    let entities: Vec<(String, String, Option<String>)> = connection
-        .prepare_cached(&format!(
-            "SELECT fqn, name, summary ->> '$.displayName' FROM entity WHERE {types}"
-        ))
-        .and_then(|mut statement| {
-            statement
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-                .collect()
-        })
-        .map_err(storage)?;
-    let mut names: Vec<(String, String)> = Vec::new();
-    for (fqn, name, display_name) in entities {
-        let shown = match filter.argument {
-            "owner" => display_name.clone().unwrap_or_else(|| name.clone()),
-            _ => fqn.clone(),
-        };
-        for name in [fqn, name].into_iter().chain(display_name) {
-            names.push((name, shown.clone()));
-        }
-    }
-    if names.iter().any(|(name, _)| folded(name) == wanted) {
-        return Ok(Named::Known);
-    }
-    let labels: Vec<String> = connection
-        .prepare_cached("SELECT DISTINCT value FROM label WHERE kind = ?1")
-        .and_then(|mut statement| statement.query_map([kind], |row| row.get(0))?.collect())
-        .map_err(storage)?;
-    names.extend(labels.into_iter().map(|name| (name.clone(), name)));
-    if filter.argument == "column" {
-        let columns: Vec<String> = connection
-            .prepare_cached("SELECT DISTINCT key FROM handle WHERE kind = 'column'")
-            .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
-            .map_err(storage)?;
-        names.extend(columns.into_iter().map(|name| (name.clone(), name)));
-    }
-    let pairs = names
-        .iter()
-        .map(|(name, shown)| (name.as_str(), shown.as_str()));
-    Ok(Named::Unknown(nearest(&filter.name, pairs, 3)))
 }
 
 impl Snapshot {

@@ -1,8 +1,17 @@
-//! `doctor`: checks everything that can be wrong between here and OpenMetadata.
+//! `doctor`: prints what the catalog's own examination finds.
 
 use clap::Args;
+use serde_json::{Map, Value, json};
 
-use super::{CatalogChoice, Failure};
+use super::{CatalogChoice, Failure, block_on, output::say};
+use crate::{
+    answer::clean,
+    catalog::{
+        self,
+        doctor::{self, Check, State, Surroundings},
+    },
+    settings::CatalogSettings,
+};
 
 /// Checks the connection and says for each fault what to do.
 #[derive(Debug, Args)]
@@ -14,8 +23,66 @@ pub(super) struct DoctorArguments {
     json: bool,
 }
 
-/// Exit code 0 when nothing is wrong, 1 when something is.
+/// Exit code 0 where everything that has to work works (warnings included), else 1.
 pub(super) fn run(arguments: &DoctorArguments) -> Result<(), Failure> {
-    let _ = (arguments.catalog.settings()?, arguments.json);
-    Err(Failure::Error("not built yet".into()))
+    let settings = match arguments.catalog.settings()? {
+        CatalogSettings::OpenMetadata(settings) => catalog::Settings::from(&settings),
+        CatalogSettings::None => catalog::Settings::default(),
+        CatalogSettings::Demo => {
+            return say("The demo catalog is part of this program: there is nothing to check.");
+        }
+    };
+    let checks = block_on(async { Ok(doctor::checks(&settings, &Surroundings::here()).await) })?;
+    let has_failed = checks.iter().any(|check| check.state == State::Failed);
+    if arguments.json {
+        let checks: Vec<Value> = checks.iter().map(as_json).collect();
+        say(format_args!(
+            "{:#}",
+            json!({"ok": !has_failed, "checks": checks})
+        ))?;
+    } else {
+        say(as_text(&checks))?;
+    }
+    if has_failed {
+        return Err(Failure::Said);
+    }
+    Ok(())
 }
+
+fn as_json(check: &Check) -> Value {
+    let mut fields = Map::new();
+    fields.insert("name".into(), check.name.into());
+    fields.insert("state".into(), check.state.as_str().into());
+    fields.insert("finding".into(), check.finding.as_str().into());
+    if let Some(advice) = &check.advice {
+        fields.insert("advice".into(), advice.as_str().into());
+    }
+    clean::value(fields.into())
+}
+
+/// One line a check, the advice below it.
+fn as_text(checks: &[Check]) -> String {
+    let mut lines = Vec::new();
+    for check in checks {
+        let finding = clean::text(&check.finding, LONGEST_LINE).replace('\n', " ");
+        lines.push(format!(
+            "{:8} {:12} {finding}",
+            check.state.as_str(),
+            check.name
+        ));
+        if let Some(advice) = &check.advice {
+            let advice = clean::text(advice, LONGEST_LINE).replace('\n', " ");
+            lines.push(format!("{:21} -> {advice}", ""));
+        }
+    }
+    let failed = checks.iter().filter(|check| check.state == State::Failed);
+    lines.push(match failed.count() {
+        0 => "Everything that has to work works.".to_owned(),
+        1 => "1 check failed.".to_owned(),
+        count => format!("{count} checks failed."),
+    });
+    lines.join("\n")
+}
+
+/// In characters: an error page of a server must not fill the terminal.
+const LONGEST_LINE: usize = 600;

@@ -23,9 +23,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     McpServer,
     guard::{Guard, Refusal},
+    handler::{CallerToken, CameOver},
     listen::{self, Local},
     messages::{Parsed, parsed},
-    server::{CallerToken, CameOver},
     sse,
 };
 use crate::settings::HttpSettings;

@@ -32,3 +32,19 @@ pub fn listed(tool: &Tool, answers: Answers) -> Listed {
         Answers::Text => listed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tools;
+
+    #[test]
+    fn a_tool_is_listed_as_its_contract_says() {
+        for tool in tools::all() {
+            let both = serde_json::to_value(listed(tool, Answers::Both)).unwrap();
+            assert_eq!(both, contract::of(tool), "{}", tool.name);
+            let text = serde_json::to_value(listed(tool, Answers::Text)).unwrap();
+            assert_eq!(text.get("outputSchema"), None);
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 pub mod catalogs;
 pub mod guard;
+mod handler;
 pub mod http;
 mod listen;
 pub mod listing;

@@ -4,29 +4,18 @@
 //! a call needs comes with the call.
 
 use std::{
-    borrow::Cow,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
-use rmcp::{
-    ErrorData, RoleServer, ServerHandler,
-    model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
-        CompleteResult, ContentBlock, CustomRequest, CustomResult, GetPromptRequestParams,
-        GetPromptResponse, Implementation, ListPromptsResult, ListResourceTemplatesResult,
-        ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
-        ReadResourceResponse, ServerCapabilities, ServerConfig, Tool as Listed,
-    },
-    service::RequestContext,
-};
-use secrecy::SecretString;
+use rmcp::model::{CallToolResult, ContentBlock, Tool as Listed};
 use serde_json::Value;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 
-use super::{LazyCatalogs, Selection, listing, parameters, prompts, resources};
+use super::{LazyCatalogs, Selection, listing};
 use crate::{
+    answer::clean,
     settings::Answers,
     tools::{
         Caller, Context, Effect, ErrorCode, Outcome, Tool, ToolError, arguments::near, error::Retry,
@@ -46,14 +35,6 @@ struct Inner {
     longest_call: Duration,
     listed: OnceLock<Vec<Listed>>,
 }
-
-/// The OpenMetadata token of a caller, as a transport hands it on. `Debug` does not show it.
-#[derive(Clone, Debug)]
-pub struct CallerToken(pub SecretString);
-
-/// The transport that a call came over, for logs.
-#[derive(Clone, Copy, Debug)]
-pub struct CameOver(pub &'static str);
 
 impl McpServer {
     pub fn new(selection: Selection, answers: Answers, catalogs: Arc<LazyCatalogs>) -> Self {
@@ -86,12 +67,16 @@ impl McpServer {
         &self.inner.selection
     }
 
+    pub(super) fn longest_call(&self) -> Duration {
+        self.inner.longest_call
+    }
+
     pub fn catalogs(&self) -> &Arc<LazyCatalogs> {
         &self.inner.catalogs
     }
 
     /// Every listed tool, made once.
-    fn listed(&self) -> &[Listed] {
+    pub(super) fn listed(&self) -> &[Listed] {
         self.inner.listed.get_or_init(|| {
             let tools = self.inner.selection.listed().iter();
             tools
@@ -146,7 +131,9 @@ impl McpServer {
         match &outcome {
             Ok(_) => tracing::info!(elapsed_ms, "A call was answered"),
             Err(error) => {
-                tracing::info!(code, elapsed_ms, reason = %error.message, "A call had no answer");
+                // Messages quote what others wrote: no line breaks into the log.
+                let reason = clean::text(&error.message, 300);
+                tracing::info!(code, elapsed_ms, reason, "A call had no answer");
             }
         }
         outcome
@@ -157,7 +144,7 @@ impl McpServer {
         if let Some(tool) = selection.find(name) {
             return Ok(tool);
         }
-        let quoted = crate::answer::clean::text(name, 60);
+        let quoted = clean::text(name, 60);
         if let Some(how) = selection.how_to_list(name) {
             return Err(ToolError::new(
                 ErrorCode::NotFound,
@@ -220,24 +207,6 @@ impl McpServer {
         }
         result
     }
-
-    /// `call` with what the protocol hands over: caller, cancellation, a span.
-    async fn call_of_request(
-        &self,
-        name: &str,
-        arguments: Value,
-        context: &RequestContext<RoleServer>,
-    ) -> CallToolResult {
-        let span = tracing::info_span!(
-            "call",
-            tool = %crate::answer::clean::text(name, 60),
-            over = came_over(context),
-            id = %context.id,
-        );
-        self.call(name, arguments, caller(context), &context.ct)
-            .instrument(span)
-            .await
-    }
 }
 
 fn timed_out(tool: &Tool, longest: Duration) -> ToolError {
@@ -275,150 +244,3 @@ impl<F: Fn()> Drop for OnDrop<F> {
         (self.0)();
     }
 }
-
-/// What a transport put beside the request: over HTTP it stands in the request's own extensions.
-fn beside<T: Clone + Send + Sync + 'static>(context: &RequestContext<RoleServer>) -> Option<T> {
-    context.extensions.get::<T>().cloned().or_else(|| {
-        context
-            .extensions
-            .get::<axum::http::request::Parts>()
-            .and_then(|parts| parts.extensions.get::<T>().cloned())
-    })
-}
-
-/// Who calls, by what came with the request.
-pub(super) fn caller(context: &RequestContext<RoleServer>) -> Caller {
-    Caller {
-        openmetadata_token: beside::<CallerToken>(context).map(|token| token.0),
-    }
-}
-
-fn came_over(context: &RequestContext<RoleServer>) -> &'static str {
-    beside::<CameOver>(context).map_or("stdio", |over| over.0)
-}
-
-impl ServerHandler for McpServer {
-    fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(
-            ServerCapabilities::builder()
-                .enable_tools()
-                .enable_prompts()
-                .enable_resources()
-                .enable_completions()
-                .build(),
-        )
-        .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
-        .with_server_info(
-            Implementation::new("openpolicy-mcp", env!("CARGO_PKG_VERSION"))
-                .with_title("openpolicy-mcp"),
-        )
-        .with_instructions(prompts::INSTRUCTIONS)
-    }
-
-    fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
-        Cow::Borrowed(ProtocolVersion::KNOWN_VERSIONS)
-    }
-
-    async fn list_tools(
-        &self,
-        _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
-    ) -> Result<ListToolsResult, ErrorData> {
-        let listed = ListToolsResult::with_all_items(self.listed().to_vec());
-        // Whoever lists tools calls one soon: open the catalog while the client reads the list.
-        let catalogs = Arc::clone(&self.inner.catalogs);
-        tokio::spawn(async move {
-            tokio::time::sleep(AFTER_THE_LIST).await;
-            if let Err(error) = catalogs.get().await {
-                tracing::warn!(reason = %error.message, "The catalog could not be opened");
-            }
-        });
-        Ok(listed)
-    }
-
-    async fn call_tool(
-        &self,
-        request: CallToolRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        let arguments = request.arguments.map_or(Value::Null, Value::Object);
-        Ok(self
-            .call_of_request(&request.name, arguments, &context)
-            .await
-            .into())
-    }
-
-    async fn list_prompts(
-        &self,
-        _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
-    ) -> Result<ListPromptsResult, ErrorData> {
-        Ok(ListPromptsResult::with_all_items(prompts::listed()))
-    }
-
-    async fn get_prompt(
-        &self,
-        request: GetPromptRequestParams,
-        _: RequestContext<RoleServer>,
-    ) -> Result<GetPromptResponse, ErrorData> {
-        let arguments = request.arguments.unwrap_or_default();
-        Ok(prompts::get(&request.name, &arguments, self.selection())?.into())
-    }
-
-    async fn list_resource_templates(
-        &self,
-        _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
-    ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Ok(ListResourceTemplatesResult::with_all_items(
-            resources::templates(),
-        ))
-    }
-
-    async fn read_resource(
-        &self,
-        request: ReadResourceRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> Result<ReadResourceResponse, ErrorData> {
-        let read = resources::read(self, &request.uri, caller(&context), &context.ct);
-        let span = tracing::info_span!("read", over = came_over(&context), id = %context.id);
-        Ok(read.instrument(span).await?.into())
-    }
-
-    async fn complete(
-        &self,
-        request: CompleteRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> Result<CompleteResult, ErrorData> {
-        let completed = resources::complete(self, &request, caller(&context), &context.ct);
-        let span = tracing::info_span!("complete", over = came_over(&context), id = %context.id);
-        Ok(completed.instrument(span).await)
-    }
-
-    /// Requests that have no type here: unknown methods, and known ones with parameters that could
-    /// not be read (the protocol library hands both over alike).
-    async fn on_custom_request(
-        &self,
-        request: CustomRequest,
-        context: RequestContext<RoleServer>,
-    ) -> Result<CustomResult, ErrorData> {
-        match parameters::of_unread(&request.method, request.params) {
-            parameters::Unread::Call { name, arguments } => {
-                let mut result = self.call_of_request(&name, arguments, &context).await;
-                let is_new = context
-                    .protocol_version()
-                    .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
-                if !is_new {
-                    result.result_type = None;
-                }
-                serde_json::to_value(result)
-                    .map(CustomResult::new)
-                    .map_err(|_| ErrorData::internal_error("the result could not be written", None))
-            }
-            parameters::Unread::Refused(error) => Err(error),
-        }
-    }
-}
-
-/// Long enough for the list to be on its way.
-const AFTER_THE_LIST: Duration = Duration::from_millis(20);

@@ -28,9 +28,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     McpServer,
+    handler::{CallerToken, CameOver},
     http::{bad_request, plain, read_body},
     messages::{Opening, Parsed, parsed},
-    server::{CallerToken, CameOver},
 };
 
 /// Streams at once.

@@ -56,7 +56,11 @@ fn connecting(error: &reqwest::Error) -> String {
         }
         source = cause.source();
     }
-    chain(error)
+    let all = chain(error);
+    if all.contains("dns error") {
+        return "no address is known for its name (DNS)".into();
+    }
+    all
 }
 
 fn of_kind(kind: io::ErrorKind) -> Option<&'static str> {

@@ -63,6 +63,7 @@ struct Arguments {
     depth: Option<u32>,
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
+    /// `next` of the page before.
     cursor: Option<String>,
 }
 
@@ -277,7 +278,7 @@ fn by_column(
 
 fn page(collected: &Lineage, items: &[Item], start: u64, limit: Option<u32>) -> Table {
     let first = usize::try_from(start).unwrap_or(usize::MAX);
-    let limit = limit.map_or(usize::MAX, |limit| limit as usize);
+    let limit = limit.map_or(lineage::MOST_ROWS, |limit| limit as usize);
     let mut table = Table::new(&["fqn", "type", "depth", "owners", "tier", "columns", "state"]);
     for item in items.iter().skip(first).take(limit) {
         let node = collected.graph.node(item.node);
@@ -293,7 +294,7 @@ fn page(collected: &Lineage, items: &[Item], start: u64, limit: Option<u32>) -> 
             json!(owners),
             lineage::tier(node).into(),
             json!(item.columns),
-            lineage::state(node),
+            lineage::state(collected, item.node),
         ]);
     }
     table

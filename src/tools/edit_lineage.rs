@@ -109,7 +109,7 @@ struct Plan {
 async fn call(context: &Context, sent: Value) -> Outcome {
     let asked: Arguments = arguments::read(sent)?;
     let is_dry = asked.dry_run.unwrap_or(true);
-    let catalog = context.catalog()?;
+    let catalog = context.catalog()?.fresh();
     if !is_dry && matches!(catalog, Catalog::Snapshot(_)) {
         return Err(ToolError::new(
             ErrorCode::UnsupportedVersion,

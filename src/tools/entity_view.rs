@@ -33,6 +33,8 @@ pub struct View {
     pub says_none: bool,
     /// Members of a list, columns aside.
     pub most_members: usize,
+    /// What this entity may take of the answer, about.
+    pub tokens: usize,
 }
 
 /// Longest description where nobody asked for details, in characters.
@@ -64,9 +66,10 @@ pub fn fields(entity: &Entity, view: View) -> Map<String, Value> {
                 .into(),
         );
         let longest = if view.details {
-            clean::LONGEST_TEXT
+            // Half of its share: a token is about four characters.
+            (view.tokens * 2).clamp(SHORT_DESCRIPTION, clean::LONGEST_TEXT)
         } else {
-            SHORT_DESCRIPTION
+            SHORT_DESCRIPTION.min(view.tokens * 2)
         };
         put(
             "description",
@@ -77,7 +80,7 @@ pub fn fields(entity: &Entity, view: View) -> Map<String, Value> {
                 .into(),
         );
         for (name, value) in &entity.facts {
-            put(name, value.clone());
+            put(name, short(value));
         }
     }
     if view.owners {
@@ -86,12 +89,12 @@ pub fn fields(entity: &Entity, view: View) -> Map<String, Value> {
             put("owners", "none".into());
         }
         put("domains", summary.domains.clone().into());
-        put("data_products", entity.data_products.clone().into());
+        put("data_products", several(&entity.data_products));
     }
     if view.tags {
         put("tier", summary.tier.clone().into());
-        put("tags", summary.tags.clone().into());
-        put("terms", summary.terms.clone().into());
+        put("tags", several(&summary.tags));
+        put("terms", several(&summary.terms));
         let is_bare = summary.tags.is_empty() && summary.terms.is_empty() && summary.tier.is_none();
         if view.says_none && is_bare {
             put("tags", "none".into());
@@ -126,8 +129,10 @@ pub fn fields(entity: &Entity, view: View) -> Map<String, Value> {
         }
     }
     if view.members {
+        // Half of its share for what belongs to it; the columns take what is left.
+        let tokens = view.tokens / 2 / entity.members.len().max(1);
         for members in &entity.members {
-            put(members.name, list(members, view.most_members));
+            put(members.name, list(members, view.most_members, tokens));
         }
     }
     if view.joins {
@@ -147,7 +152,7 @@ pub fn fields(entity: &Entity, view: View) -> Map<String, Value> {
             entity
                 .definition
                 .as_ref()
-                .map(|code| clean::text(code, LONGEST_DEFINITION))
+                .map(|code| clean::text(code, LONGEST_DEFINITION.min(view.tokens.max(80))))
                 .into(),
         );
     }
@@ -169,7 +174,7 @@ fn is_used(usage: &Value) -> bool {
 }
 
 /// A list of names with how many there are.
-fn list(members: &Members, most: usize) -> Value {
+fn list(members: &Members, most: usize, tokens: usize) -> Value {
     let total = members.items.len();
     let shown = &members.items[..total.min(most)];
     // A few plain names need no table.
@@ -187,11 +192,37 @@ fn list(members: &Members, most: usize) -> Value {
             member.note.clone().into(),
         ]);
     }
+    table.cut_to(tokens);
+    let returned = table.len();
     let mut value = table.into_value();
     if let Value::Object(table) = &mut value {
-        counted(table, total as u64, shown.len() as u64, None);
+        counted(table, total as u64, returned as u64);
     }
     value
+}
+
+/// Texts of facts are short, or cut.
+fn short(value: &Value) -> Value {
+    const LONGEST: usize = 300;
+    match value {
+        Value::String(text) => clean::text(text, LONGEST).into(),
+        Value::Array(items) => items.iter().take(30).map(short).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.clone(), short(value)))
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+/// Names, and how many more there are.
+fn several(names: &[String]) -> Value {
+    const MOST: usize = 30;
+    let mut shown: Vec<String> = names.iter().take(MOST).cloned().collect();
+    if names.len() > MOST {
+        shown.push(format!("… (+{} more)", names.len() - MOST));
+    }
+    shown.into()
 }
 
 fn joins(joins: &[(String, String, u64)]) -> Value {
@@ -210,19 +241,45 @@ fn joins(joins: &[(String, String, u64)]) -> Value {
     let shown = table.len() as u64;
     let mut value = table.into_value();
     if let Value::Object(table) = &mut value {
-        counted(table, joins.len() as u64, shown, None);
+        counted(table, joins.len() as u64, shown);
     }
     value
 }
 
-/// How much there is, how much is here, and how to go on. Two words less where all is here.
-fn counted(table: &mut Map<String, Value>, total: u64, returned: u64, next: Option<String>) {
+/// How much there is and how much is here.
+fn counted(table: &mut Map<String, Value>, total: u64, returned: u64) {
     table.insert("total".into(), total.into());
     table.insert("returned".into(), returned.into());
     table.insert("complete".into(), (returned == total).into());
-    if let Some(next) = next {
-        table.insert("next".into(), next.into());
+}
+
+/// What is left away first where an entity takes more than its share.
+const SPARE: &[&str] = &[
+    "sample",
+    "versions",
+    "queries",
+    "profile",
+    "joins",
+    "custom_properties",
+    "definition",
+    "owns",
+    "assets",
+    "description",
+];
+
+/// Leaves parts away until the rest fits; their names.
+pub fn fit(fields: &mut Map<String, Value>, tokens: usize) -> Vec<&'static str> {
+    let mut left_out = Vec::new();
+    // One part alone may take more than a share: then there is nothing to spare.
+    for name in SPARE {
+        if tokens_of(fields) <= tokens || fields.len() <= 3 {
+            break;
+        }
+        if fields.shift_remove(*name).is_some() {
+            left_out.push(*name);
+        }
     }
+    left_out
 }
 
 /// Columns from `start` on, as many as fit.

@@ -13,7 +13,7 @@ use super::{
     schema::{self, boolean, integer, list, object, string},
 };
 use crate::{
-    answer::{Answer, Budget},
+    answer::{Answer, Budget, budget},
     catalog::{
         Catalog, CatalogError, EntitySummary,
         graph::{
@@ -246,9 +246,23 @@ fn put_found(answer: &mut Answer, found: &Found, direction: Direction) {
     answer.put("direction", direction.as_str());
     answer.put("hops", found.hops);
     answer.put("total", found.total);
-    answer.put("returned", found.paths.len() as u64);
-    answer.put("complete", found.paths.len() as u64 >= found.total);
-    answer.put("paths", json!(in_direction(&found.paths, direction)));
+    // Whole paths only, as many as fit; one always.
+    let mut room = answer.room();
+    let mut paths = in_direction(&found.paths, direction);
+    let fitting = paths
+        .iter()
+        .take_while(|path| {
+            let cost = budget::of_value(&json!(path));
+            let fits = cost <= room;
+            room = room.saturating_sub(cost);
+            fits
+        })
+        .count()
+        .max(1);
+    paths.truncate(fitting);
+    answer.put("returned", paths.len() as u64);
+    answer.put("complete", paths.len() as u64 >= found.total);
+    answer.put("paths", json!(paths));
 }
 
 /// Paths as seen from `from`: upstream they run against the data.

@@ -11,7 +11,7 @@ use super::{
     schema,
 };
 use crate::{
-    answer::{Answer, Budget, CursorScope, cursor::CursorError},
+    answer::{Answer, Budget, CursorScope, Table, budget, clean, cursor::CursorError},
     catalog::{
         Catalog, CatalogError, Reference, columns::Column, entities::Entity, sections::Part,
     },
@@ -30,7 +30,7 @@ pub const TOOL: Tool = Tool {
             &["total", "returned", "complete"],
             &[
                 ("entities", schema::list(schema::object())),
-                ("missing", schema::list(schema::object())),
+                ("missing", schema::table()),
                 ("total", schema::integer()),
                 ("returned", schema::integer()),
                 ("complete", schema::boolean()),
@@ -214,6 +214,7 @@ impl Wanted {
             custom_properties: or_default(Section::CustomProperties),
             says_none: !is_default && !all,
             most_members: arguments.limit.unwrap_or(DEFAULT_MEMBERS),
+            tokens: 0,
         };
         if is_next_page {
             // The rest of the columns and nothing twice.
@@ -293,20 +294,27 @@ fn answer(
 ) -> Answer {
     // Who names a limit above the default asks for more than the default answer holds.
     let is_generous = wanted.most_columns > DEFAULT_COLUMNS;
-    let budget = if is_generous {
+    let allowed = if is_generous {
         Budget::HARD
     } else {
         Budget::DEFAULT
     };
-    let mut answer = Answer::new(budget);
+    let mut answer = Answer::new(allowed);
     let total = reads.len();
-    let mut missing: Vec<Value> = Vec::new();
+    // total, returned, complete, next, source, as_of
+    let share = allowed.tokens().saturating_sub(80) / total.max(1);
+    let mut is_cut = false;
+    let mut missing = Table::new(&["entity", "reason", "message", "did_you_mean"]);
     let mut shown: Vec<(usize, Map<String, Value>, Read)> = Vec::new();
     for (index, written, read) in reads {
         match read {
-            Err(error) => missing.push(missing_entry(written, &error)),
+            Err(error) => missing.push(missing_row(written, &error)),
             Ok(read) => {
-                let mut fields = entity_view::fields(&read.entity, wanted.view);
+                let view = View {
+                    tokens: share,
+                    ..wanted.view
+                };
+                let mut fields = entity_view::fields(&read.entity, view);
                 for (name, part) in &read.parts {
                     let value = match part {
                         Ok(Some(value)) => value.clone(),
@@ -327,6 +335,15 @@ fn answer(
                         read.entity.summary.fqn
                     ));
                 }
+                let left_out = entity_view::fit(&mut fields, share);
+                if !left_out.is_empty() {
+                    is_cut = true;
+                    answer.warn(format!(
+                        "{} of {} left out for size: ask for them alone (sections, one entity)",
+                        left_out.join(", "),
+                        read.entity.summary.fqn
+                    ));
+                }
                 shown.push((index, fields, read));
             }
         }
@@ -335,16 +352,15 @@ fn answer(
         .iter()
         .map(|(_, fields, _)| entity_view::tokens_of(fields))
         .sum::<usize>()
-        + missing.iter().map(crate::answer::budget::of_value).sum::<usize>()
-        // total, returned, complete, next, source, as_of
+        + budget::of_value(&missing.clone().into_value())
         + 80;
-    let mut left = budget.tokens().saturating_sub(used);
+    let mut left = allowed.tokens().saturating_sub(used);
     let mut with_columns = shown
         .iter()
         .filter(|(_, _, read)| wanted.view.columns && !read.entity.columns.is_empty())
         .count();
     let mut next: Option<String> = None;
-    let mut is_complete = missing.is_empty();
+    let mut is_complete = missing.is_empty() && !is_cut;
     let mut entities = Vec::new();
     for (index, mut fields, read) in shown {
         if wanted.view.columns && !read.entity.columns.is_empty() {
@@ -375,6 +391,20 @@ fn answer(
                 fields.insert("columns".into(), table.into());
             }
         }
+        let cut: Vec<&str> = fields
+            .iter()
+            .filter(|(name, value)| {
+                name.as_str() != "columns" && value.get("complete") == Some(&false.into())
+            })
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if !cut.is_empty() {
+            answer.warn(format!(
+                "not all {} of {} are listed: raise `limit`, ask for it alone, or search_entities",
+                cut.join(", "),
+                read.entity.summary.fqn
+            ));
+        }
         is_complete &= fields
             .values()
             .all(|value| value.get("complete") != Some(&false.into()));
@@ -391,7 +421,9 @@ fn answer(
     answer.put("as_of", catalog.as_of());
     let returned = entities.len();
     answer.put("entities", entities);
-    answer.put("missing", missing);
+    if !missing.is_empty() {
+        answer.put("missing", missing.into_value());
+    }
     answer.put("total", total);
     answer.put("returned", returned);
     answer.put("complete", is_complete);
@@ -473,27 +505,21 @@ fn is_about_one_entity(error: &CatalogError) -> bool {
 }
 
 /// Not found, deleted, not allowed and could not look are different answers.
-fn missing_entry(written: &str, error: &CatalogError) -> Value {
+fn missing_row(written: &str, error: &CatalogError) -> Vec<Value> {
     let reason = match error {
         CatalogError::NotFound { .. } => "not_found",
         CatalogError::Deleted { .. } => "deleted",
         other => ToolError::from(other.clone()).code.as_str(),
     };
     let error = ToolError::from(error.clone());
-    let mut entry = Map::new();
-    entry.insert(
-        "entity".into(),
-        crate::answer::clean::text(written, 300).into(),
-    );
-    entry.insert("reason".into(), reason.into());
-    if error.code != ErrorCode::NotFound {
-        entry.insert(
-            "message".into(),
-            crate::answer::clean::text(&error.message, 300).into(),
-        );
-    }
-    if !error.did_you_mean.is_empty() {
-        entry.insert("did_you_mean".into(), error.did_you_mean.into());
-    }
-    entry.into()
+    vec![
+        clean::text(written, 300).into(),
+        reason.into(),
+        if error.code == ErrorCode::NotFound {
+            Value::Null
+        } else {
+            clean::text(&error.message, 300).into()
+        },
+        error.did_you_mean.into(),
+    ]
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     answer::{Answer, Budget, CursorScope},
     catalog::{
-        graph::{Direction, cycles::cycles},
+        graph::{Direction, Graph, NodeIndex, cycles::cycles},
         lineage::Reach,
     },
 };
@@ -77,6 +77,7 @@ struct Arguments {
     details: Option<bool>,
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
+    /// `next` of the page before.
     cursor: Option<String>,
 }
 
@@ -156,7 +157,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     if column.is_none() {
         let mut members: Vec<_> = listing.rows.iter().map(|row| row.node).collect();
         members.extend(collected.root);
-        answer.put("cycles", cycles_of(&collected.graph, &members));
+        put_cycles(&mut answer, &collected.graph, &members);
     }
     answer.put("more_beyond", listing.more_beyond.clone());
     listing.keep_types(&collected.graph, &types);
@@ -188,12 +189,21 @@ fn is_container(entity_type: &str) -> bool {
     matches!(entity_type, "database" | "databaseSchema") || entity_type.ends_with("Service")
 }
 
-fn cycles_of(graph: &crate::catalog::graph::Graph, members: &[usize]) -> Value {
-    /// More than that nobody reads here.
-    const MOST: usize = 10;
-    cycles(graph, members)
+/// Names the cycles among these nodes, and says where not all are named.
+fn put_cycles(answer: &mut Answer, graph: &Graph, members: &[NodeIndex]) {
+    const MOST: usize = 5;
+    const MOST_NAMES: usize = 8;
+    let groups = cycles(graph, members);
+    let named: Value = groups
         .iter()
         .take(MOST)
-        .map(|group| lineage::names(graph, group, MOST))
-        .collect()
+        .map(|group| lineage::names(graph, group, MOST_NAMES))
+        .collect();
+    answer.put("cycles", named);
+    if groups.len() > MOST {
+        answer.warn(format!(
+            "there are {} cycles, {MOST} are named",
+            groups.len()
+        ));
+    }
 }

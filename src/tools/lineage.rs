@@ -200,10 +200,13 @@ pub fn put_source(answer: &mut Answer, catalog: &Catalog) {
 }
 
 /// What a reader has to know of a node besides its name.
-pub fn state(node: &Node) -> Value {
+pub fn state(lineage: &Lineage, node: NodeIndex) -> Value {
+    let node = lineage.graph.node(node);
+    // Where the walk was cut, nobody looked for it.
+    let was_looked_for = lineage.gaps.is_empty() && lineage.unknown_beyond.is_empty();
     if node.is_deleted {
         "deleted".into()
-    } else if node.detail == Detail::Named {
+    } else if node.detail == Detail::Named && was_looked_for {
         // Only an edge names it: deleted, hidden from this caller, or not indexed.
         "not in the catalog".into()
     } else {
@@ -267,6 +270,9 @@ pub fn names(graph: &Graph, nodes: &[NodeIndex], most: usize) -> Value {
         .collect();
     some(&all, most)
 }
+
+/// Rows that one page can have: more would never fit the hard cap.
+pub const MOST_ROWS: usize = 1_000;
 
 /// Texts, at most so many; what is left is said as the last.
 pub fn some<S: AsRef<str>>(all: &[S], most: usize) -> Value {

@@ -1,7 +1,9 @@
 //! `read_openmetadata`: any read below `/api/v1` that no other tool has a form for.
 
 mod body;
+mod fit;
 mod path;
+mod select;
 
 use std::collections::BTreeMap;
 

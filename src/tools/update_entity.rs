@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Call, Context, Effect, Outcome, Tool, ToolError, Toolset, arguments, schema};
 use crate::{
-    answer::{Answer, Budget},
+    answer::{Answer, Budget, Table, clean},
     catalog::{
         Reference,
         difference::Mode as Way,
@@ -29,11 +29,14 @@ pub const TOOL: Tool = Tool {
     arguments: schema::of_arguments::<Arguments>,
     result: || {
         schema::result(
-            &["applied", "fqn", "type"],
+            &["applied", "fqn", "type", "total", "returned", "complete"],
             &[
                 ("fqn", schema::string()),
                 ("type", schema::string()),
-                ("changes", schema::list(schema::object())),
+                ("changes", schema::table()),
+                ("total", schema::integer()),
+                ("returned", schema::integer()),
+                ("complete", schema::boolean()),
                 ("applied", schema::boolean()),
                 ("version", schema::number()),
                 ("next_step", schema::string()),
@@ -63,6 +66,7 @@ struct Arguments {
 struct Fields {
     /// Markdown.
     description: Option<String>,
+    /// Plain text.
     display_name: Option<String>,
     /// Users or teams, by name or display name.
     owners: Option<Vec<String>>,
@@ -70,8 +74,9 @@ struct Fields {
     tags: Option<Vec<String>>,
     /// Tier1 to Tier5.
     tier: Option<String>,
+    /// By name or display name.
     domain: Option<String>,
-    /// Glossary terms.
+    /// Glossary terms, such as Parliament.Bill.
     terms: Option<Vec<String>>,
     /// Description by column name.
     columns: Option<BTreeMap<String, String>>,
@@ -95,7 +100,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     };
     let wish = wish(arguments.set)?;
     let reference = Reference::parse(&arguments.entity)?;
-    let catalog = context.catalog()?;
+    let catalog = context.catalog()?.fresh();
     let update = catalog
         .update(&reference, &wish, mode, is_dry, arguments.expected_version)
         .await
@@ -149,18 +154,42 @@ fn wish(fields: Fields) -> Result<Wish, ToolError> {
     Ok(wish)
 }
 
+/// Long texts are cut for showing; what is sent is whole.
+fn shown(value: &Value) -> Value {
+    const LONGEST: usize = 600;
+    match value {
+        Value::String(text) => clean::text(text, LONGEST).into(),
+        other => other.clone(),
+    }
+}
+
 fn answer(update: &Update, is_dry: bool) -> Answer {
     let mut answer = Answer::new(Budget::DEFAULT);
     answer.put("fqn", update.fqn.clone());
     answer.put("type", update.entity_type.as_str());
-    let changes: Vec<Value> = update
-        .changes
-        .iter()
-        .map(
-            |change| json!({"field": change.field, "before": change.before, "after": change.after}),
-        )
-        .collect();
-    answer.put("changes", changes);
+    let mut changes = Table::new(&["field", "before", "after"]);
+    for change in &update.changes {
+        changes.push(vec![
+            change.field.clone().into(),
+            shown(&change.before),
+            shown(&change.after),
+        ]);
+    }
+    let total = changes.len();
+    changes.cut_to(Budget::DEFAULT.tokens() - 200);
+    answer.put("total", total);
+    answer.put("returned", changes.len());
+    answer.put("complete", changes.len() == total);
+    if changes.len() < total {
+        answer.warn(format!(
+            "{} of {total} changes are shown; all of them are meant: change fewer columns in one \
+             call to see each",
+            changes.len()
+        ));
+    }
+    if total > 0 {
+        answer.put("changes", changes.into_value());
+    }
     answer.put("applied", update.is_applied);
     answer.put("version", update.version);
     if update.changes.is_empty() {

@@ -94,7 +94,7 @@ struct Assignee {
 async fn call(context: &Context, sent: Value) -> Outcome {
     let arguments: Arguments = arguments::read(sent)?;
     check(&arguments)?;
-    let catalog = context.catalog()?;
+    let catalog = context.catalog()?.fresh();
     let is_dry = arguments.dry_run.unwrap_or(true);
     if let (Catalog::Snapshot(_), false) = (&catalog, is_dry) {
         return Err(crate::catalog::changes::read_only().into());

@@ -213,8 +213,9 @@ fn every_tool_and_argument_is_described() {
         let properties = arguments["properties"].as_object().expect("properties");
         assert!(!properties.is_empty(), "{} takes nothing", tool.name);
         for (name, schema) in properties {
-            // A number with its bounds says all of it; each word is paid for in every conversation.
-            if name == "limit" && schema["maximum"].is_number() {
+            // A number with its bounds and a choice of words say all of it; each further word is
+            // paid for in every conversation.
+            if name == "limit" && schema["maximum"].is_number() || schema["enum"].is_array() {
                 continue;
             }
             let description = schema["description"].as_str().unwrap_or_default();

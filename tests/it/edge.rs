@@ -95,6 +95,7 @@ static SLOW_READ: Watched = Watched::new();
 static SLOW_WRITE: Watched = Watched::new();
 static CANCELLED: Watched = Watched::new();
 static HUNG_UP: Watched = Watched::new();
+static LONG: Watched = Watched::new();
 static DRAINED: Watched = Watched::new();
 static ENDLESS: Watched = Watched::new();
 
@@ -106,6 +107,7 @@ static TOOLS: &[&Tool] = &[
     tool!("drained", Effect::Read, DRAINED.run()),
     tool!("endless", Effect::Read, ENDLESS.run()),
     tool!("hung_up", Effect::Read, HUNG_UP.run()),
+    tool!("long", Effect::Read, LONG.run()),
     tool!("panics", Effect::Read, async { panic!("on purpose") }),
     tool!("quick", Effect::Read, async {}),
     tool!("slow_read", Effect::Read, SLOW_READ.run()),
@@ -192,6 +194,37 @@ async fn a_cancelled_call_is_dropped_and_never_answered() {
     }
     assert_eq!(answered, [Some(0), Some(8)]);
     drop(within(serving).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_call_tells_that_it_still_runs() {
+    let (client, transport) = tokio::io::duplex(64 * 1024);
+    let server = server().with_longest_call(Duration::from_millis(500));
+    let _serving = tokio::spawn(async move {
+        let running = server.serve(transport).await.expect("a handshake");
+        running.waiting().await
+    });
+    let (read, mut write) = tokio::io::split(client);
+    let mut lines = BufReader::new(read).lines();
+    let mut call = request(7, "tools/call", json!({"name": "long"}));
+    call["params"]["_meta"] = json!({"progressToken": "p"});
+    for message in [initialize("2025-06-18"), call] {
+        let line = format!("{message}\n");
+        write.write_all(line.as_bytes()).await.expect("a server");
+    }
+    let mut told = Vec::new();
+    loop {
+        let line = within(lines.next_line()).await.expect("a stream");
+        let message: Value = serde_json::from_str(&line.expect("an answer")).expect("JSON");
+        if message["method"] == "notifications/progress" {
+            assert_eq!(message["params"]["progressToken"], "p");
+            told.push(message["params"]["progress"].as_f64().expect("a number"));
+        } else if message["id"] == 7 {
+            break;
+        }
+    }
+    assert!(!told.is_empty());
+    assert!(told.is_sorted(), "{told:?}");
 }
 
 /// The test's own server over HTTP: where it listens, how to end it, and its end.

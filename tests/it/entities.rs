@@ -1,5 +1,6 @@
 //! Reading and changing entities: on the demo's catalog and against recorded servers.
 
+mod difference;
 mod live;
 mod updates;
 
@@ -62,6 +63,20 @@ async fn get(context: &Context, arguments: Value) -> Value {
         assert!(text.contains(entity["fqn"].as_str().unwrap()), "{text}");
     }
     structured
+}
+
+/// The rows of a table as objects; cells that say nothing are null.
+fn records(table: &Value) -> Vec<Value> {
+    let columns = table["columns"].as_array().cloned().unwrap_or_default();
+    let rows = table["rows"].as_array().cloned().unwrap_or_default();
+    let record = |row: Value| -> Value {
+        let cells = columns.iter().enumerate();
+        cells
+            .map(|(at, name)| (name.as_str().unwrap().to_owned(), row[at].clone()))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    };
+    rows.into_iter().map(record).collect()
 }
 
 /// The only entity of an answer.
@@ -208,7 +223,7 @@ async fn what_is_missing_says_why_and_fails_nothing_else() {
         (&answer["total"], &answer["returned"], &answer["complete"]),
         (&json!(6), &json!(1), &json!(false))
     );
-    let missing = answer["missing"].as_array().unwrap();
+    let missing = records(&answer["missing"]);
     let reasons: Vec<_> = missing
         .iter()
         .map(|one| one["reason"].as_str().unwrap())
@@ -378,4 +393,49 @@ async fn bad_input_is_named() {
             .as_deref(),
         Some("cursor")
     );
+}
+
+#[tokio::test]
+async fn ten_large_entities_stay_within_the_default() {
+    let context = demo();
+    let names = json!([
+        BILLS,
+        WIDE,
+        "openpolicy_pg.openpolicy.core",
+        "warehouse.DW.MESH",
+        "warehouse.DW.MART",
+        "team:data-platform",
+        "superset.parliament_overview",
+        "openpolicy_pg",
+        "kafka.bill-events",
+        "warehouse.DW.MESH.m000"
+    ]);
+    for (sections, limit, most) in [
+        (json!(null), json!(null), 2_000),
+        (json!(["all"]), json!(null), 2_000),
+        (json!(["all", "sample"]), json!(500), 8_000),
+        (json!(["summary"]), json!(500), 8_000),
+    ] {
+        let arguments = json!({"entities": names, "sections": sections, "limit": limit});
+        let answer = call(&context, "get_entity", arguments.clone())
+            .await
+            .unwrap();
+        assert!(cost(&answer) <= most, "{arguments} takes {}", cost(&answer));
+        let answer = Value::Object(answer.structured());
+        assert_eq!(answer["returned"], 10);
+        // What does not fit is counted and said.
+        if sections != json!(["summary"]) {
+            assert_eq!(answer["complete"], false, "{arguments}");
+            assert!(answer.get("warnings").is_some());
+        }
+        if sections.is_null() {
+            let entities = answer["entities"].as_array().unwrap();
+            assert_eq!(entities[1]["columns"]["total"], 300);
+            let tables = &entities[2]["tables"];
+            assert!(
+                tables["total"].as_u64() > tables["returned"].as_u64(),
+                "{tables}"
+            );
+        }
+    }
 }

@@ -11,6 +11,8 @@ mod commands;
 mod contract;
 mod edge;
 mod entities;
+mod http;
+mod init;
 mod lineage;
 mod protocol;
 mod quality;

@@ -54,7 +54,10 @@ fn sources() -> Vec<Source> {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 walk(&path, root, all);
-            } else if path.extension().is_some_and(|ending| ending == "rs") {
+            } else if path.extension().is_some_and(|ending| ending == "rs")
+                // Unit tests in a file of their own.
+                && !path.ends_with("tests.rs")
+            {
                 let name = path.strip_prefix(root).expect("below src");
                 all.push(Source {
                     path: name.to_string_lossy().replace('\\', "/"),

@@ -96,7 +96,7 @@ pub(super) fn labels_into(
         });
     }
     // From the end, so that positions hold; each is tested to be the label that is meant.
-    removed.sort_by(|a, b| b.0.cmp(&a.0));
+    removed.sort_by_key(|(position, _)| std::cmp::Reverse(*position));
     let left = labels.map_or(0, Vec::len) - removed.len();
     for (position, name) in removed {
         difference

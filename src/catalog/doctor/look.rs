@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use secrecy::ExposeSecret;
 
 use crate::{
-    catalog::{Catalogs, Client, Settings, address::Address, jwt, responses},
+    catalog::{CatalogError, Catalogs, Client, Settings, address::Address, jwt, responses},
     net,
     settings::{Credential, Identity},
 };
@@ -167,20 +167,11 @@ async fn behind(client: &Client, checks: &mut Vec<Check>) {
     let Ok(version) = client.version().await else {
         return;
     };
-    let index = if version.has_data_asset_index() {
-        "dataAsset"
-    } else {
-        "all"
-    };
-    let everything = [
-        ("q", "*"),
-        ("index", index),
-        ("from", "0"),
-        ("size", "0"),
-        ("track_total_hits", "true"),
-        ("include_aggregations", "false"),
-    ];
-    let found = client.get_fresh("search/query", &everything).await;
+    let mut found = everything(client, "dataAsset").await;
+    // Which version has that alias first has not been recorded.
+    if matches!(found, Err(CatalogError::Unsupported { .. })) {
+        found = everything(client, "all").await;
+    }
     checks.push(explain::search(&found));
     if version.has_system_status() {
         match client.get_fresh("system/status", &[]).await {
@@ -194,6 +185,19 @@ async fn behind(client: &Client, checks: &mut Vec<Check>) {
         .get_fresh("services/ingestionPipelines/status", &[])
         .await;
     checks.push(explain::ingestion(&pipelines));
+}
+
+/// How much there is to be found.
+async fn everything(client: &Client, index: &str) -> Result<serde_json::Value, CatalogError> {
+    let query = [
+        ("q", "*"),
+        ("index", index),
+        ("from", "0"),
+        ("size", "0"),
+        ("track_total_hits", "true"),
+        ("include_aggregations", "false"),
+    ];
+    client.get_fresh("search/query", &query).await
 }
 
 /// `/health-check` at the root, which is all that servers before 1.3 or so have.

@@ -89,7 +89,10 @@ fn strongly_connected(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{graph, names};
+    use proptest::prelude::*;
+
+    use super::super::testing::{any_graph, graph, names};
+    use super::super::{Origin, walk::walk};
     use super::*;
 
     fn named(edges: &str) -> Vec<String> {
@@ -132,5 +135,36 @@ mod tests {
             graph.find("b", None).unwrap(),
         ];
         assert!(cycles(&graph, &some).is_empty());
+    }
+
+    proptest! {
+        /// Two nodes stand in one cycle if and only if each is downstream of the other.
+        #[test]
+        fn agrees_with_walks_from_every_node(graph in any_graph()) {
+            let all: Vec<NodeIndex> = (0..graph.nodes().len()).collect();
+            let mut group_of = vec![None; all.len()];
+            for (number, group) in cycles(&graph, &all).into_iter().enumerate() {
+                for node in group {
+                    prop_assert!(group_of[node].is_none(), "in two cycles");
+                    group_of[node] = Some(number);
+                }
+            }
+            let below: Vec<Vec<NodeIndex>> = all
+                .iter()
+                .map(|&node| {
+                    // Back at the start after a hop or more.
+                    let next = graph.neighbours(node, Direction::Downstream).map(|n| (n, 1)).collect();
+                    let origin = Origin { upstream: Vec::new(), downstream: next };
+                    walk(&graph, &origin, Direction::Downstream, 100).visits.iter().map(|v| v.node).collect()
+                })
+                .collect();
+            for &a in &all {
+                prop_assert_eq!(group_of[a].is_some(), below[a].contains(&a));
+                for &b in &all {
+                    let together = below[a].contains(&b) && below[b].contains(&a);
+                    prop_assert_eq!(group_of[a].is_some() && group_of[a] == group_of[b], together);
+                }
+            }
+        }
     }
 }

@@ -118,8 +118,8 @@ pub fn walk(graph: &Graph, origin: &Origin, direction: Direction, depth: u32) ->
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::testing::{graph, names, node};
-    use super::super::{Edge, Graph};
+    use super::super::Graph;
+    use super::super::testing::{any_graph, graph, names};
     use super::*;
 
     fn reached(edges: &str, root: &str, direction: Direction, depth: u32) -> (Vec<String>, bool) {
@@ -168,30 +168,6 @@ mod tests {
                 .collect::<Vec<_>>(),
             [(at("a"), 0), (at("b"), 1), (at("c"), 1)]
         );
-    }
-
-    fn any_graph() -> impl Strategy<Value = Graph> {
-        (1_usize..25).prop_flat_map(|size| {
-            prop::collection::vec((0..size, 0..size), 0..70).prop_map(move |pairs| {
-                let mut graph = Graph::default();
-                for index in 0..size {
-                    graph.add_node(node(&format!("n{index:02}")));
-                }
-                for (from, to) in pairs {
-                    graph.add_edge(Edge {
-                        from,
-                        to,
-                        columns: Vec::new(),
-                        pipeline: None,
-                        sql: None,
-                        has_more_sql: false,
-                        source: None,
-                        description: None,
-                    });
-                }
-                graph
-            })
-        })
     }
 
     /// Hops by relaxing every edge until nothing changes: slow and plainly right.

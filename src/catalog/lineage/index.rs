@@ -9,7 +9,9 @@ use std::{collections::BTreeSet, time::Instant};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
-use super::{Gap, Lineage, MOST_NODES, Reach, before, documents, is_within, node_of, origin};
+use super::{
+    Gap, Lineage, MOST_NODES, Reach, before, documents, is_within, node_of, origin, service_name,
+};
 use crate::catalog::{
     CatalogError, Client, EntitySummary, fqn,
     graph::{Detail, Direction, Graph, NodeIndex, Origin, Walk, walk::walk},
@@ -22,7 +24,7 @@ const CHARACTERS_A_CALL: usize = 5_500;
 /// Documents in one answer.
 const PAGE: u64 = 200;
 /// Search pages no further than this (recorded: 500 beyond).
-const WINDOW: u64 = 10_000;
+pub(super) const WINDOW: u64 = 10_000;
 /// Requests at a time.
 const AT_A_TIME: usize = 4;
 
@@ -107,7 +109,7 @@ impl Collector<'_> {
                 Ok((Some(root), origin))
             }
             Start::Container { service, within } => {
-                let filter = json!({"term": {"service.name.keyword": service}});
+                let filter = json!({"term": {"service.name.keyword": service_name(service)}});
                 let fetched = self.pages(&filter).await;
                 match fetched {
                     Ok(documents) => self.add(documents),
@@ -186,18 +188,15 @@ impl Collector<'_> {
         for hashes in calls(&self.hashes(rim)) {
             let field = "upstreamLineage.fromEntity.fqnHash.keyword";
             let filter = json!({"terms": {field: hashes}});
-            match self.page(&filter, 0).await {
-                Ok(page) => {
-                    let is_whole = page.total <= page.documents.len() as u64 && page.failed == 0;
-                    self.add(page.documents);
-                    if walk(&self.graph, origin, Direction::Downstream, depth).goes_on {
-                        return;
-                    }
-                    if is_whole {
-                        continue;
-                    }
+            if let Ok(page) = self.page(&filter, 0).await {
+                let is_whole = page.total <= page.documents.len() as u64 && page.failed == 0;
+                self.add(page.documents);
+                if walk(&self.graph, origin, Direction::Downstream, depth).goes_on {
+                    return;
                 }
-                Err(_) => {}
+                if is_whole {
+                    continue;
+                }
             }
             self.unknown_beyond.push(Direction::Downstream);
             return;
@@ -304,7 +303,7 @@ impl Collector<'_> {
             .await
             .ok_or(Trouble::Late)?
             .map_err(Trouble::Failed)?;
-        read_page(answer)
+        read_page(answer).map_err(Trouble::Failed)
     }
 
     fn add(&mut self, documents: Vec<Value>) {
@@ -336,23 +335,25 @@ struct Fetched {
     is_cut: bool,
 }
 
-struct Page {
-    documents: Vec<Value>,
-    total: u64,
+/// One page of search hits.
+pub(super) struct Page {
+    pub documents: Vec<Value>,
+    pub total: u64,
     /// Parts of the index that did not answer.
-    failed: u64,
+    pub failed: u64,
 }
 
-fn read_page(mut answer: Value) -> Result<Page, Trouble> {
+/// Reads a page; an answer without hits or their number is none.
+pub(super) fn read_page(mut answer: Value) -> Result<Page, CatalogError> {
     let count = |pointer: &str| answer.pointer(pointer).and_then(Value::as_u64);
     let failed = count("/_shards/failed").unwrap_or(0)
         + u64::from(answer.get("timed_out") == Some(&Value::Bool(true)));
     let total = count("/hits/total/value").or_else(|| count("/hits/total"));
     let hits = answer.pointer_mut("/hits/hits").map(Value::take);
     let (Some(total), Some(Value::Array(hits))) = (total, hits) else {
-        return Err(Trouble::Failed(CatalogError::BadUpstream {
+        return Err(CatalogError::BadUpstream {
             message: "OpenMetadata's search answered without hits or without their number".into(),
-        }));
+        });
     };
     let documents = hits
         .into_iter()

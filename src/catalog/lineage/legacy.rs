@@ -10,9 +10,11 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Gap, Lineage, MOST_NODES, Reach, before, documents, node_of};
+use super::{
+    Gap, Lineage, MOST_NODES, Reach, before, documents, index, is_within, node_of, service_name,
+};
 use crate::catalog::{
     CatalogError, Client, EntitySummary, fqn,
     graph::{Detail, Direction, Edge, Graph, NodeIndex, Origin, walk::walk},
@@ -51,7 +53,16 @@ pub(super) async fn collect(
         if depth == 0 {
             continue;
         }
-        let gap = follow(client, &mut graph, &origin, direction, depth, deadline).await;
+        let gap = follow(
+            client,
+            &mut graph,
+            &origin,
+            direction,
+            depth.min(STRIDE),
+            depth,
+            deadline,
+        )
+        .await;
         if gap.is_none() && !at_rim(&graph, &origin, direction, depth).is_empty() {
             unknown_beyond.push(direction);
         }
@@ -66,16 +77,111 @@ pub(super) async fn collect(
     })
 }
 
-/// Goes on from the rim, stride by stride.
+/// Everything downstream of what lives in a service, a database or a schema. Its members come out
+/// of the search index, which old servers have as well.
+pub(super) async fn collect_container(
+    client: &Client,
+    service: &str,
+    within: &str,
+    deadline: Instant,
+) -> Result<Lineage, CatalogError> {
+    let mut graph = Graph::default();
+    let mut gaps = Vec::new();
+    let mut members = Vec::new();
+    let mut from = 0;
+    loop {
+        let answer = before(deadline, members_page(client, service, from))
+            .await
+            .ok_or_else(|| CatalogError::Timeout {
+                message: "OpenMetadata's search did not answer in time".into(),
+            })??;
+        let page = index::read_page(answer)?;
+        if page.failed > 0 {
+            gaps.push(Gap::Shards {
+                failed: page.failed,
+            });
+        }
+        let returned = page.documents.len() as u64;
+        for entity in page.documents.iter().filter_map(|d| wire::summary(d, None)) {
+            let node = node_of(&entity, Detail::Full);
+            if is_within(&node, service, within) {
+                members.push((graph.add_node(node), 0));
+            }
+        }
+        from += returned;
+        if from >= page.total {
+            break;
+        }
+        if returned == 0 {
+            gaps.push(Gap::Missing {
+                documents: page.total - from,
+            });
+            break;
+        }
+        if from + returned > index::WINDOW {
+            gaps.push(Gap::TooMany {
+                direction: Direction::Downstream,
+                depth: 0,
+            });
+            break;
+        }
+    }
+    let origin = Origin {
+        upstream: Vec::new(),
+        downstream: members,
+    };
+    let direction = Direction::Downstream;
+    let depth = Reach::EVERYTHING;
+    gaps.extend(follow(client, &mut graph, &origin, direction, 0, depth, deadline).await);
+    gaps.dedup();
+    Ok(Lineage {
+        origin,
+        gaps,
+        ..Lineage::new(graph)
+    })
+}
+
+/// Query as recorded (1.2.0, search/filter-service-old).
+async fn members_page(client: &Client, service: &str, from: u64) -> Result<Value, CatalogError> {
+    let term = json!({"term": {"service.name.keyword": service_name(service)}});
+    let filter = json!({"query": {"bool": {"must": [term]}}}).to_string();
+    let from = from.to_string();
+    let mut query = vec![
+        ("index", "all"),
+        ("size", "50"),
+        ("include_aggregations", "false"),
+        ("track_total_hits", "true"),
+        ("q", "*"),
+        ("query_filter", filter.as_str()),
+    ];
+    let fields = [
+        "fullyQualifiedName",
+        "name",
+        "displayName",
+        "entityType",
+        "service",
+        "tier",
+        "owner",
+        "tags",
+        "domain",
+        "deleted",
+        "id",
+    ];
+    query.extend(fields.map(|field| ("include_source_fields", field)));
+    query.push(("from", from.as_str()));
+    client.get("search/query", &query).await
+}
+
+/// Goes on from the rim, stride by stride; `covered` hops are known already.
 async fn follow(
     client: &Client,
     graph: &mut Graph,
     origin: &Origin,
     direction: Direction,
+    mut covered: u32,
     depth: u32,
     deadline: Instant,
 ) -> Option<Gap> {
-    let mut covered = depth.min(STRIDE);
     while covered < depth {
         let rim = at_rim(graph, origin, direction, covered);
         if rim.is_empty() {

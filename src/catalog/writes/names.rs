@@ -32,6 +32,7 @@ impl Catalog {
             wanted.owners = Some(owners);
         }
         if let Some(name) = &wish.domain {
+            let name = name.trim();
             wanted.domain = Some(if is_everything(name) {
                 everything()
             } else {
@@ -44,7 +45,7 @@ impl Catalog {
         ] {
             let Some(names) = names else { continue };
             let mut labels = Vec::new();
-            for name in names {
+            for name in names.iter().map(|name| name.trim()) {
                 if field == "tags" && name.starts_with("Tier.") {
                     return Err(Impossible {
                         field: field.into(),
@@ -58,7 +59,7 @@ impl Catalog {
                 if mode != Mode::Remove {
                     self.must_exist(field, entity_type, name).await?;
                 }
-                labels.push(name.clone());
+                labels.push(name.to_owned());
             }
             *found = Some(labels);
         }

@@ -178,12 +178,14 @@ impl Listing {
     }
 
     /// Writes one page of the list into the answer.
-    pub fn put(&self, answer: Answer, lineage: &Lineage, page: &Page<'_>) -> Outcome {
-        let graph = &lineage.graph;
+    pub fn put(&self, answer: Answer, collected: &Lineage, page: &Page<'_>) -> Outcome {
+        let graph = &collected.graph;
         let first = usize::try_from(page.start)
             .unwrap_or(usize::MAX)
             .min(self.rows.len());
-        let limit = page.limit.map_or(usize::MAX, |limit| limit as usize);
+        let limit = page
+            .limit
+            .map_or(lineage::MOST_ROWS, |limit| limit as usize);
         let mut end = self.rows.len().min(first.saturating_add(limit));
         let edges = if page.details {
             self.edges_in_order(graph)
@@ -192,7 +194,7 @@ impl Listing {
         };
         loop {
             let mut answer = answer.clone();
-            let table = self.table(graph, first, end);
+            let table = self.table(collected, first, end);
             if page.details {
                 let mut rows: Vec<Value> = edges
                     .iter()
@@ -231,7 +233,7 @@ impl Listing {
                 "nodes",
                 answer::Page {
                     table,
-                    total: if lineage.gaps.is_empty() {
+                    total: if collected.gaps.is_empty() {
                         Total::Exact(total)
                     } else {
                         Total::AtLeast(total)
@@ -254,16 +256,16 @@ impl Listing {
         }
     }
 
-    fn table(&self, graph: &Graph, first: usize, end: usize) -> Table {
+    fn table(&self, collected: &Lineage, first: usize, end: usize) -> Table {
         let mut table = Table::new(&["fqn", "type", "depth", "columns", "state"]);
         for row in &self.rows[first..end] {
-            let node = graph.node(row.node);
+            let node = collected.graph.node(row.node);
             table.push(vec![
                 node.fqn.clone().into(),
                 node.entity_type.as_str().into(),
                 row.depth.into(),
                 json!(row.columns),
-                lineage::state(node),
+                lineage::state(collected, row.node),
             ]);
         }
         table

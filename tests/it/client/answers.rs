@@ -1,10 +1,16 @@
 //! What the answers of both servers become: values, or errors told apart.
 
-use openpolicy_mcp::catalog::CatalogError;
-use serde_json::json;
+use openpolicy_mcp::{
+    catalog::{CatalogError, responses},
+    net::Reply,
+};
+use serde_json::{Value, json};
 
 use super::{client, client_with, token};
-use crate::support::replay::{Answer, Identity, Replay, Version};
+use crate::support::{
+    recordings::Recording,
+    replay::{Answer, Identity, Replay, Version},
+};
 
 #[tokio::test]
 async fn reads_the_version_once_and_without_a_token() {
@@ -251,4 +257,165 @@ async fn an_error_text_is_short_and_without_credentials() {
         "{error}"
     );
     assert!(error.len() < 600, "{} bytes", error.len());
+}
+
+/// What a recorded answer becomes, without a server between.
+fn read(recording: &Recording) -> Result<Value, CatalogError> {
+    let mut headers = http::HeaderMap::new();
+    for (name, value) in &recording.response_headers {
+        let name = http::HeaderName::try_from(name.as_str()).unwrap();
+        headers.insert(name, value.parse().unwrap());
+    }
+    let body = match &recording.response {
+        Value::Null => Vec::new(),
+        Value::String(text) => text.clone().into_bytes(),
+        body => body.to_string().into_bytes(),
+    };
+    let reply = Reply {
+        status: recording.status,
+        headers,
+        body,
+    };
+    responses::read(&reply, &recording.method)
+}
+
+/// Names of fields, also of those in JSON that stands in a text.
+fn field_names(value: &Value, names: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                if field.is_string() || field.is_object() || field.is_array() {
+                    names.push(name.clone());
+                }
+                field_names(field, names);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| field_names(item, names)),
+        Value::String(text) => {
+            if let Ok(inner @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(text) {
+                field_names(&inner, names);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn nothing_recorded_comes_out_with_a_credential_or_an_endless_error() {
+    const SECRET: &[&str] = &[
+        "connection",
+        "authType",
+        "password",
+        "jwtToken",
+        "JWTToken",
+        "accessToken",
+        "refreshToken",
+        "securityConfig",
+        "openMetadataServerConnection",
+        "authenticationMechanism",
+    ];
+    let mut leaks = 0;
+    for version in [Version::V1_12_6, Version::V1_2_0] {
+        for recording in version.recordings() {
+            let mut sent = Vec::new();
+            field_names(&recording.response, &mut sent);
+            leaks += usize::from(sent.iter().any(|name| SECRET.contains(&name.as_str())));
+            match read(recording) {
+                Ok(value) => {
+                    let mut names = Vec::new();
+                    field_names(&value, &mut names);
+                    names.retain(|name| SECRET.contains(&name.as_str()));
+                    assert!(names.is_empty(), "{}: {names:?}", recording.name);
+                }
+                Err(error) => {
+                    let is_page = recording.name == "system/unknown-page"
+                        || recording.name == "system/root-old";
+                    assert!(
+                        recording.status >= 400 || is_page,
+                        "{}: {error}",
+                        recording.name
+                    );
+                    assert!(error.to_string().len() < 700, "{}: {error}", recording.name);
+                }
+            }
+        }
+    }
+    assert!(
+        leaks > 10,
+        "the recordings hold credentials to be taken out"
+    );
+}
+
+#[test]
+fn every_recorded_refusal_is_of_its_kind() {
+    let kind = |version: Version, name: &str| match read(version.recording(name)) {
+        Err(CatalogError::NotFound { .. }) => "not found",
+        Err(CatalogError::Invalid { .. }) => "invalid",
+        Err(CatalogError::Unauthorized { .. }) => "unauthorized",
+        Err(CatalogError::Forbidden { .. }) => "forbidden",
+        Err(CatalogError::Conflict { .. }) => "conflict",
+        Err(CatalogError::Unsupported { .. }) => "unsupported",
+        Err(CatalogError::Unavailable { .. }) => "unavailable",
+        Err(CatalogError::BadUpstream { .. }) => "bad upstream",
+        Err(_) => "another",
+        Ok(_) => "fine",
+    };
+    for (name, expected) in [
+        ("system/bad-token", "unauthorized"),
+        ("system/forged-token", "unauthorized"),
+        ("system/refresh-wrong", "not found"),
+        ("system/unknown-api-route", "unsupported"),
+        ("system/unknown-page", "bad upstream"),
+        ("entities/table-deleted", "not found"),
+        ("entities/table-bad-id", "unsupported"),
+        ("rights/reader-put-lineage", "forbidden"),
+        ("rights/reader-patch", "fine"),
+        ("writes/patch-if-match-stale", "conflict"),
+        ("writes/patch-wrong-content-type", "invalid"),
+        ("writes/patch-bad-path", "invalid"),
+        ("writes/patch-two-tiers", "invalid"),
+        ("writes/patch-unknown-tag", "not found"),
+        ("writes/post-existing-domain", "conflict"),
+        ("writes/post-not-json", "invalid"),
+        ("writes/delete-lineage-again", "not found"),
+        ("lineage/get-missing", "not found"),
+        ("lineage/get-column-as-entity", "not found"),
+        ("lineage/legacy-d4", "invalid"),
+        ("lineage-by-search/too-many-hashes", "invalid"),
+        ("search/vector", "unsupported"),
+        ("search/from-9990", "invalid"),
+        ("search/index-unknown", "unsupported"),
+        ("search-down/getLineage", "unavailable"),
+    ] {
+        assert_eq!(kind(Version::V1_12_6, name), expected, "{name}");
+    }
+    for (name, expected) in [
+        ("system/bad-token", "unauthorized"),
+        ("system/unknown-api-route", "unsupported"),
+        ("system/status", "unsupported"),
+        ("system/health", "unsupported"),
+        ("system/healthcheck-old", "bad upstream"),
+        ("system/login-new-email", "invalid"),
+        ("entities/table-bad-id", "unsupported"),
+        ("entities/field-owners", "invalid"),
+        ("search/size-not-a-number-old", "unsupported"),
+        ("search/unbalanced-quote-old", "invalid"),
+        ("search/misspelt", "unsupported"),
+        ("search-down/search-old", "unavailable"),
+        ("writes/incident-ack", "unsupported"),
+        ("writes/patch-by-fqn", "unsupported"),
+        ("writes/patch-wrong-content-type", "invalid"),
+        ("writes/patch-test-op-version", "conflict"),
+        ("writes/patch-bad-path", "invalid"),
+        ("writes/create-malformed", "invalid"),
+        ("writes/patch-domains", "invalid"),
+    ] {
+        assert_eq!(kind(Version::V1_2_0, name), expected, "{name}");
+    }
+    // What is wrong stands behind the entity that the server quotes.
+    let error = read(Version::V1_12_6.recording("writes/patch-bad-path")).unwrap_err();
+    assert!(
+        error.to_string().contains("no mapping for the name 'nope'"),
+        "{error}"
+    );
 }

@@ -185,12 +185,19 @@ async fn a_wrong_password_is_sent_once_and_never_again() {
 
 #[tokio::test]
 async fn a_locked_account_is_named_as_such() {
-    let server = Replay::start(Version::V1_12_6).await;
-    let locked = json!({"code": 401, "message": "Failed Login Attempts Exceeded. Use Forgot Password or retry after some time."});
-    server.canned("POST", LOGIN, &[], Answer::json(401, &locked));
-    let client = client_with(&server.url(), login("a@b.example", CANARY));
-    let text = unauthorized(client.get("users/loggedInUser", &[]).await.unwrap_err());
-    assert!(text.contains("locked") && !text.contains(CANARY), "{text}");
+    for version in [Version::V1_12_6, Version::V1_2_0] {
+        let server = Replay::start(version).await;
+        let mut said = Vec::new();
+        // Somebody starts us again and again with the wrong password.
+        for _ in 0..4 {
+            let wrong = login("plain.reader@openpolicy.example", "nope");
+            let error = client_with(&server.url(), wrong).get("tables", &[]).await;
+            said.push(unauthorized(error.unwrap_err()));
+        }
+        assert!(said[2].contains("invalid username or password"), "{said:?}");
+        assert!(said[3].contains("Attempts Exceeded"), "{said:?}");
+        assert!(said[3].contains("locked for a while"), "{said:?}");
+    }
 }
 
 #[tokio::test]
@@ -245,4 +252,17 @@ async fn a_snapshot_is_for_the_one_who_took_it() {
         "{refused:?}"
     );
     assert!(catalogs.for_everyone().of(Some(&mine)).is_ok());
+}
+
+#[tokio::test]
+async fn a_fresh_view_sees_nothing_of_a_moment_ago_and_signs_in_no_second_time() {
+    let server = Replay::start(Version::V1_12_6).await;
+    hands_out(&server, LOGIN, "first", in_seconds(3600));
+    let client = client_with(&server.url(), login("admin@open-metadata.org", "admin"));
+    client.get("users/loggedInUser", &[]).await.unwrap();
+    let fresh = client.fresh();
+    fresh.get("users/loggedInUser", &[]).await.unwrap();
+    fresh.get("users/loggedInUser", &[]).await.unwrap();
+    assert_eq!(server.requests_to("/api/v1/users/loggedInUser").len(), 2);
+    assert_eq!(server.requests_to(LOGIN).len(), 1);
 }

@@ -112,6 +112,40 @@ async fn a_dead_server_is_named_with_what_is_wrong() {
         matches!(error, CatalogError::Unavailable { .. }),
         "{error:?}"
     );
+    assert!(error.to_string().contains("DNS"), "{error}");
+}
+
+#[test]
+fn asks_the_proxy_of_the_environment_unless_told_not_to() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = format!("http://{}", listener.local_addr().unwrap());
+    let asked = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = [0; 4096];
+        let length = stream.read(&mut head).unwrap();
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{\"version\":\"1.12.6\"}";
+        stream.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8_lossy(&head[..length]).into_owned()
+    });
+    let call = |no_proxy: &str| {
+        std::process::Command::new(crate::support::bin())
+            .args(["tools", "call", "read_openmetadata"])
+            .arg("{\"path\": \"system/version\"}")
+            .env_clear()
+            .env("HTTP_PROXY", &proxy)
+            .env("NO_PROXY", no_proxy)
+            .env("OPENMETADATA_URL", "http://openmetadata.invalid:8585")
+            .env("OPENMETADATA_TOKEN", "x")
+            .output()
+            .unwrap()
+    };
+    assert!(String::from_utf8_lossy(&call("").stdout).contains("1.12.6"));
+    let head = asked.join().unwrap();
+    let line = "GET http://openmetadata.invalid:8585/api/v1/system/version HTTP/1.1";
+    assert!(head.starts_with(line), "{head}");
+    let without = call("openmetadata.invalid");
+    assert!(String::from_utf8_lossy(&without.stderr).contains("unavailable"));
 }
 
 #[tokio::test]
@@ -224,4 +258,47 @@ async fn identical_reads_at_once_are_one_request_and_writes_forget_them() {
     client.write(super::writes::put_lineage()).await.unwrap();
     client.get("users/loggedInUser", &[]).await.unwrap();
     assert_eq!(server.requests_to(VERSION).len(), 3);
+}
+
+#[tokio::test]
+async fn never_asks_for_more_than_sixteen_things_at_once() {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        sync::Barrier,
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let most = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&most);
+    tokio::spawn(async move {
+        // Answers sixteen together, so that fewer at once would never be answered.
+        let sixteen = Arc::new(Barrier::new(16));
+        let now = Arc::new(AtomicUsize::new(0));
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (sixteen, now, most) = (sixteen.clone(), now.clone(), seen.clone());
+            tokio::spawn(async move {
+                while stream.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {
+                    let at_once = now.fetch_add(1, Ordering::SeqCst) + 1;
+                    most.fetch_max(at_once, Ordering::SeqCst);
+                    sixteen.wait().await;
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+                    let _ = stream.write_all(answer).await;
+                }
+            });
+        }
+    });
+    let client = client(&format!("http://{address}"));
+    let reads = (0..48).map(|number| {
+        let client = client.clone();
+        async move { client.get(&format!("tables/{number}"), &[]).await }
+    });
+    for read in futures::future::join_all(reads).await {
+        read.unwrap();
+    }
+    assert_eq!(most.load(Ordering::SeqCst), 16);
 }

@@ -95,9 +95,9 @@ async fn upper_and_lower_case_are_two_entities() {
             json!({"entities": ["openpolicy_pg.openpolicy.core.BILLS"]}),
         )
         .await;
-        assert_eq!(answer["missing"][0]["reason"], "not_found");
+        assert_eq!(records(&answer["missing"])[0]["reason"], "not_found");
         assert_eq!(
-            answer["missing"][0]["did_you_mean"],
+            records(&answer["missing"])[0]["did_you_mean"],
             json!(["openpolicy_pg.openpolicy.core.Bills", BILLS])
         );
     }
@@ -121,7 +121,7 @@ async fn forgotten_quotes_and_deleted_tables_are_told_apart() {
             ]}),
         )
         .await;
-        let missing = &answer["missing"];
+        let missing = records(&answer["missing"]);
         assert_eq!(missing[0]["reason"], "not_found");
         assert_eq!(
             missing[0]["did_you_mean"],
@@ -256,7 +256,17 @@ async fn without_search_names_are_looked_up_by_their_shape() {
 
 #[tokio::test]
 async fn column_pages_of_the_server_are_used_where_it_has_them() {
-    for (_, server) in both().await {
+    for (version, server) in both().await {
+        let recording = Version::V1_12_6.recording("entities/table-wide-columns-page");
+        if version == Version::V1_12_6 {
+            // Recorded without `fields`, which we send so that tags come too.
+            server.canned(
+                "GET",
+                &recording.path,
+                &[("limit", "20"), ("offset", "40")],
+                Answer::json(200, &recording.response),
+            );
+        }
         let context = live(&server);
         let mut arguments = json!({"entities": [WIDE], "sections": ["columns"], "limit": 40});
         let first = get(&context, arguments.clone()).await;
@@ -336,7 +346,7 @@ async fn not_allowed_is_not_not_found() {
     )
     .await;
     assert_eq!(answer["returned"], 1);
-    assert_eq!(answer["missing"][0]["reason"], "forbidden");
+    assert_eq!(records(&answer["missing"])[0]["reason"], "forbidden");
 }
 
 #[tokio::test]

@@ -470,6 +470,10 @@ async fn paths_are_connected() {
     )
     .await;
     assert_eq!(pipeline["paths"][0][0], "airflow.load_core");
+    let far = json!({"from": BILLS, "to": "warehouse.DW.MESH.m200", "limit": 50});
+    let far = within(&context, "find_lineage_path", far, 2_000).await;
+    assert_eq!((&far["hops"], &far["total"]), (&json!(9), &json!(4)));
+    assert_eq!(far["complete"], true);
 }
 
 #[tokio::test]
@@ -639,6 +643,27 @@ async fn what_an_edge_names_and_no_document_has_is_still_there() {
     let itself = ask(&context, "get_lineage", json!({"entity": "s.d.b"})).await;
     assert_eq!(itself["cycles"], json!([["s.d.b"]]));
     assert_eq!(itself["counts"]["downstream"], 0);
+}
+
+#[tokio::test]
+async fn the_text_says_the_same_and_keeps_paths_apart() {
+    let context = demo();
+    let question = json!({"from": "openpolicy_pg.openpolicy.core.votes", "to": M000});
+    let path = call(&context, "find_lineage_path", question).await.unwrap();
+    let text = path.text();
+    assert_eq!(path.structured()["paths"].as_array().unwrap().len(), 1);
+    assert!(
+        text.contains("\n openpolicy_pg.openpolicy.core.votes, warehouse"),
+        "{text}"
+    );
+    let lineage = call(&context, "get_lineage", json!({"entity": TWIN}))
+        .await
+        .unwrap();
+    let text = lineage.text();
+    assert!(
+        text.contains("upstream: 1") && text.contains("cycles:\n openpolicy_pg"),
+        "{text}"
+    );
 }
 
 /// 10,000 nodes, 30,000 edges. The bound for an optimised build is 10 ms (benches); an unoptimised

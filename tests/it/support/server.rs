@@ -13,6 +13,42 @@ use serde_json::{Value, json};
 /// Longer than anything here takes; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Versions that begin with a handshake.
+pub const VERSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+
+/// A table of the demo.
+pub const BILLS: &str = "openpolicy_pg.openpolicy.core.bills";
+
+/// A call that any catalog with the demo data answers.
+pub fn look(id: i64) -> Value {
+    request(
+        id,
+        "tools/call",
+        json!({"name": "get_entity", "arguments": {"entities": [BILLS]}}),
+    )
+}
+
+/// A result in both forms about the same thing.
+pub fn assert_answered(answer: &Value) {
+    let result = &answer["result"];
+    assert_eq!(result["isError"], false, "{answer}");
+    assert!(
+        result["structuredContent"]["entities"].is_array(),
+        "{answer}"
+    );
+    let text = result["content"][0]["text"].as_str().expect("a text");
+    assert!(text.contains("bills"), "{text}");
+}
+
+pub fn error_of(answer: &Value) -> &Value {
+    let result = &answer["result"];
+    assert_eq!(result["isError"], true, "{answer}");
+    let structured = &result["structuredContent"];
+    let text = result["content"][0]["text"].as_str().expect("a text");
+    assert!(text.contains(structured["message"].as_str().expect("a message")));
+    structured
+}
+
 /// The binary with nothing of our own environment.
 pub fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(super::bin());

@@ -1,6 +1,7 @@
 //! What each field becomes, and that a patch leaves nothing to change.
 
-use super::*;
+use openpolicy_mcp::catalog::difference::{Dialect, Difference, Known, Mode, Wanted, difference};
+use serde_json::{Value, json};
 
 const NEW: Dialect = Dialect {
     many_owners: true,

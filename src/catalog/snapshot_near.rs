@@ -1,0 +1,149 @@
+//! Near matches in a snapshot: of what was typed, and of the names in filters.
+
+use rusqlite::Connection;
+
+use super::{
+    CatalogError, Snapshot,
+    search::{FilterName, Named, Question},
+    search_text::{folded, nearest, words},
+    snapshot::storage,
+    snapshot_facts::Facts,
+    snapshot_search::handle_kind,
+};
+
+/// Names that look like what was typed.
+pub(super) fn near_names(
+    connection: &Connection,
+    facts: &Facts,
+    question: &Question,
+    typed: &str,
+) -> Result<Vec<String>, CatalogError> {
+    let sieve = facts.sieve(&Question {
+        types: question.types.clone(),
+        ..Question::default()
+    });
+    let expression = alike_words(connection, typed)?;
+    if expression.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<(i64, String, String)> = connection
+        .prepare_cached(
+            "SELECT e.id, e.name, e.fqn FROM words JOIN entity e ON e.id = words.rowid
+             WHERE words MATCH ?1 LIMIT 1000",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_map([expression], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })?
+                .collect()
+        })
+        .map_err(storage)?;
+    // A whole name is compared with whole names, a word with the last parts.
+    let is_whole = super::fqn::parts(typed).len() > 1;
+    let pairs = names
+        .iter()
+        .filter(|(id, _, _)| sieve.lets_through(*id))
+        .map(|(_, name, fqn)| {
+            let compared = if is_whole { fqn } else { name };
+            (compared.as_str(), fqn.as_str())
+        });
+    Ok(nearest(typed, pairs, 5))
+}
+
+/// An FTS expression for names with words that look like those of the last part of what was typed.
+fn alike_words(connection: &Connection, typed: &str) -> Result<String, CatalogError> {
+    let last = super::fqn::parts(typed).pop().unwrap_or_default();
+    let mut expression = Vec::new();
+    for word in words(&last).iter().take(3) {
+        // Either of the first two letters is right: so only a part of the words is read.
+        let mut scored: Vec<(f64, String)> = Vec::new();
+        for letter in word.chars().take(2) {
+            let mut statement = connection
+                .prepare_cached("SELECT term FROM temp.vocabulary WHERE term >= ?1 AND term < ?2")
+                .map_err(storage)?;
+            let mut rows = statement
+                .query([letter.to_string(), format!("{letter}\u{10FFFF}")])
+                .map_err(storage)?;
+            while let Some(row) = rows.next().map_err(storage)? {
+                // Terms are stems: shorter than the words.
+                let term: String = row.get(0).map_err(storage)?;
+                let score = strsim::jaro_winkler(word, &term);
+                if score >= 0.8 && !scored.iter().any(|(_, known)| *known == term) {
+                    scored.push((score, term));
+                }
+            }
+        }
+        scored.sort_by(|(a, left), (b, right)| b.total_cmp(a).then_with(|| left.cmp(right)));
+        let nearest = scored.into_iter().take(5);
+        expression.extend(nearest.map(|(_, term)| format!("\"{}\"*", term.replace('"', ""))));
+    }
+    Ok(if expression.is_empty() {
+        String::new()
+    } else {
+        format!("{{name display_name}} : ({})", expression.join(" OR "))
+    })
+}
+
+/// Whether the thing that a filter names is in the snapshot, as an entity or on one.
+pub fn named(snapshot: &Snapshot, filter: &FilterName) -> Result<Named, CatalogError> {
+    let connection = snapshot.connection()?;
+    let kind = handle_kind(filter.argument);
+    let wanted = folded(&filter.name);
+    let is_on_something: bool = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM handle WHERE kind = ?1 AND key = ?2)")
+        .and_then(|mut statement| statement.query_row([kind, &wanted], |row| row.get(0)))
+        .map_err(storage)?;
+    if is_on_something {
+        return Ok(Named::Known);
+    }
+    // Users, domains and the like stand there even where nothing is theirs.
+    let types = match filter.argument {
+        "owner" => "type IN ('user', 'team')",
+        "domain" => "type = 'domain'",
+        "term" => "type = 'glossaryTerm'",
+        "tags" | "tier" => "type = 'tag'",
+        "service" => "type LIKE '%Service'",
+        _ => "0",
+    };
+    // Name as it is shown, and what else it goes by.
+    let entities: Vec<(String, String, Option<String>)> = connection
+        .prepare_cached(&format!(
+            "SELECT fqn, name, summary ->> '$.displayName' FROM entity WHERE {types}"
+        ))
+        .and_then(|mut statement| {
+            statement
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+                .collect()
+        })
+        .map_err(storage)?;
+    let mut names: Vec<(String, String)> = Vec::new();
+    for (fqn, name, display_name) in entities {
+        let shown = match filter.argument {
+            "owner" => display_name.clone().unwrap_or_else(|| name.clone()),
+            _ => fqn.clone(),
+        };
+        for name in [fqn, name].into_iter().chain(display_name) {
+            names.push((name, shown.clone()));
+        }
+    }
+    if names.iter().any(|(name, _)| folded(name) == wanted) {
+        return Ok(Named::Known);
+    }
+    let labels: Vec<String> = connection
+        .prepare_cached("SELECT DISTINCT value FROM label WHERE kind = ?1")
+        .and_then(|mut statement| statement.query_map([kind], |row| row.get(0))?.collect())
+        .map_err(storage)?;
+    names.extend(labels.into_iter().map(|name| (name.clone(), name)));
+    if filter.argument == "column" {
+        let columns: Vec<String> = connection
+            .prepare_cached("SELECT DISTINCT key FROM handle WHERE kind = 'column'")
+            .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
+            .map_err(storage)?;
+        names.extend(columns.into_iter().map(|name| (name.clone(), name)));
+    }
+    let pairs = names
+        .iter()
+        .map(|(name, shown)| (name.as_str(), shown.as_str()));
+    Ok(Named::Unknown(nearest(&filter.name, pairs, 3)))
+}

@@ -1,0 +1,229 @@
+//! MCP's requests, answered by the edge and its neighbours.
+
+use std::{
+    borrow::Cow,
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{
+        CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
+        CompleteResult, CustomRequest, CustomResult, GetPromptRequestParams, GetPromptResponse,
+        Implementation, ListPromptsResult, ListResourceTemplatesResult, ListToolsResult,
+        PaginatedRequestParams, ProgressNotificationParam, ProgressToken, ProtocolVersion,
+        ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+    },
+    service::{Peer, RequestContext},
+};
+use secrecy::SecretString;
+use serde_json::Value;
+use tracing::Instrument;
+
+use super::{McpServer, parameters, prompts, resources};
+use crate::{answer::clean, tools::Caller};
+
+/// The OpenMetadata token of a caller, as a transport hands it on. `Debug` does not show it.
+#[derive(Clone, Debug)]
+pub struct CallerToken(pub SecretString);
+
+/// The transport that a call came over, for logs.
+#[derive(Clone, Copy, Debug)]
+pub struct CameOver(pub &'static str);
+
+impl McpServer {
+    /// `call` with what the protocol hands over: caller, cancellation, a span, progress.
+    async fn call_of_request(
+        &self,
+        name: &str,
+        arguments: Value,
+        context: &RequestContext<RoleServer>,
+    ) -> CallToolResult {
+        let caller = caller(context);
+        let over = came_over(context);
+        let span = tracing::info_span!(
+            "call",
+            tool = %clean::text(name, 60),
+            over,
+            identity = if caller.openmetadata_token.is_some() { "caller" } else { "server" },
+            id = %context.id,
+        );
+        let call = self
+            .call(name, arguments, caller, &context.ct)
+            .instrument(span);
+        // A plain JSON answer has no room for anything before it.
+        let token = (over != "http").then(|| context.meta.get_progress_token());
+        let Some(token) = token.flatten() else {
+            return call.await;
+        };
+        tokio::select! {
+            result = call => result,
+            never = self.tell_progress(&context.peer, token) => match never {},
+        }
+    }
+
+    /// Tells now and then that a call still runs: clients start their own time-out again. How much
+    /// of the work is done nobody knows, so it counts the seconds.
+    async fn tell_progress(&self, peer: &Peer<RoleServer>, token: ProgressToken) -> Infallible {
+        let longest = self.longest_call();
+        let begun = Instant::now();
+        loop {
+            tokio::time::sleep(longest / 10).await;
+            let progress =
+                ProgressNotificationParam::new(token.clone(), begun.elapsed().as_secs_f64())
+                    .with_total(longest.as_secs_f64())
+                    .with_message("still working");
+            // A client that is gone is noticed elsewhere.
+            let _ = peer.notify_progress(progress).await;
+        }
+    }
+}
+
+/// What a transport put beside the request: over HTTP it stands in the request's own extensions.
+fn beside<T: Clone + Send + Sync + 'static>(context: &RequestContext<RoleServer>) -> Option<T> {
+    context.extensions.get::<T>().cloned().or_else(|| {
+        context
+            .extensions
+            .get::<axum::http::request::Parts>()
+            .and_then(|parts| parts.extensions.get::<T>().cloned())
+    })
+}
+
+/// Who calls, by what came with the request.
+fn caller(context: &RequestContext<RoleServer>) -> Caller {
+    Caller {
+        openmetadata_token: beside::<CallerToken>(context).map(|token| token.0),
+    }
+}
+
+fn came_over(context: &RequestContext<RoleServer>) -> &'static str {
+    beside::<CameOver>(context).map_or("stdio", |over| over.0)
+}
+
+impl ServerHandler for McpServer {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(
+            ServerCapabilities::builder()
+                .enable_tools()
+                .enable_prompts()
+                .enable_resources()
+                .enable_completions()
+                .build(),
+        )
+        .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
+        .with_server_info(
+            Implementation::new("openpolicy-mcp", env!("CARGO_PKG_VERSION"))
+                .with_title("openpolicy-mcp"),
+        )
+        .with_instructions(prompts::INSTRUCTIONS)
+    }
+
+    fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
+        Cow::Borrowed(ProtocolVersion::KNOWN_VERSIONS)
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let listed = ListToolsResult::with_all_items(self.listed().to_vec());
+        // Whoever lists tools calls one soon: open the catalog while the client reads the list.
+        let catalogs = Arc::clone(self.catalogs());
+        tokio::spawn(async move {
+            tokio::time::sleep(AFTER_THE_LIST).await;
+            if let Err(error) = catalogs.get().await {
+                tracing::warn!(reason = %error.message, "The catalog could not be opened");
+            }
+        });
+        Ok(listed)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let arguments = request.arguments.map_or(Value::Null, Value::Object);
+        Ok(self
+            .call_of_request(&request.name, arguments, &context)
+            .await
+            .into())
+    }
+
+    async fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Ok(ListPromptsResult::with_all_items(prompts::listed()))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let arguments = request.arguments.unwrap_or_default();
+        Ok(prompts::get(&request.name, &arguments, self.selection())?.into())
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(ListResourceTemplatesResult::with_all_items(
+            resources::templates(),
+        ))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let read = resources::read(self, &request.uri, caller(&context), &context.ct);
+        let span = tracing::info_span!("read", over = came_over(&context), id = %context.id);
+        Ok(read.instrument(span).await?.into())
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let completed = resources::complete(self, &request, caller(&context), &context.ct);
+        let span = tracing::info_span!("complete", over = came_over(&context), id = %context.id);
+        Ok(completed.instrument(span).await)
+    }
+
+    /// Requests that have no type here: unknown methods, and known ones with parameters that could
+    /// not be read (the protocol library hands both over alike).
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        match parameters::of_unread(&request.method, request.params) {
+            parameters::Unread::Call { name, arguments } => {
+                let mut result = self.call_of_request(&name, arguments, &context).await;
+                let is_new = context
+                    .protocol_version()
+                    .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+                if !is_new {
+                    result.result_type = None;
+                }
+                serde_json::to_value(result)
+                    .map(CustomResult::new)
+                    .map_err(|_| ErrorData::internal_error("the result could not be written", None))
+            }
+            parameters::Unread::Refused(error) => Err(error),
+        }
+    }
+}
+
+/// Long enough for the list to be on its way.
+const AFTER_THE_LIST: Duration = Duration::from_millis(20);
