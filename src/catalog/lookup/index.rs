@@ -54,12 +54,15 @@ pub(super) async fn near_live(client: &Client, reference: &Reference) -> Vec<Str
     let mut hits = search(client, "*", Some(clause), false)
         .await
         .unwrap_or_default();
+    // New servers show what is deleted unless they are told not to; nobody means that.
+    hits.retain(|hit| !wire::is_deleted(&hit.document));
     if hits.is_empty() {
         let words = words_of(fqn::parts(written).last().map_or("", String::as_str));
         if !words.is_empty() {
             hits = search(client, &words, None, false)
                 .await
                 .unwrap_or_default();
+            hits.retain(|hit| !wire::is_deleted(&hit.document));
         }
     }
     let names: Vec<String> = hits

@@ -288,6 +288,17 @@ async fn what_is_deleted_comes_only_when_asked_for_and_is_marked() {
         let arguments = json!({"entities": [DELETED]});
         let told = call(&context, "get_entity", arguments).await;
         assert_eq!(told.column("missing", "reason"), ["deleted"]);
+        // Nor is it what somebody meant by another name; the search for words was not recorded.
+        server.allow_unmatched();
+        let other_case = DELETED.replace("deleted_table", "DELETED_TABLE");
+        let arguments = json!({"entities": [other_case]});
+        let told = call(&context, "get_entity", arguments).await;
+        assert_eq!(told.column("missing", "reason"), ["not_found"]);
+        let near = &told.rows("missing")[0];
+        assert!(
+            !near.values().any(|cell| cell.to_string().contains(DELETED)),
+            "{near:?}"
+        );
     }
 }
 
