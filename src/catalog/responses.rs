@@ -196,6 +196,13 @@ fn missing(said: &str) -> String {
 /// Where a redirect points to, without what it carries there.
 fn place(location: &str, sent: &Sent) -> String {
     let place = location.split(['?', '#']).next().unwrap_or(location);
+    // Who signs in there is nobody's business, and a password may hold what ends one elsewhere.
+    let place = match (place.find("://"), place.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            format!("{}{}", &place[..scheme + 3], &place[at + 1..])
+        }
+        _ => place.to_owned(),
+    };
     short(&redact::message(&sent.masked(place)), 120)
 }
 
@@ -214,7 +221,12 @@ pub fn said(reply: &Reply, sent: &Sent) -> Option<String> {
         .strip_prefix("An exception with message [")
         .and_then(|rest| rest.strip_suffix("] was thrown while processing request."))
         .unwrap_or(&text);
-    let text = redact::message(&sent.masked(&without_document(text)));
+    let text = without_document(text);
+    let text = redact::message(&if reply.status == 401 {
+        sent.masked_in_refusal(text)
+    } else {
+        sent.masked(text)
+    });
     let text = short(&text, LONGEST_MESSAGE);
     (!text.is_empty()).then_some(text)
 }

@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::redact::MASK;
 
-/// A secret shorter than this is masked only in errors, and only as a word of its own: answers are
-/// full of names that a short one would take out (a token `admin`).
+/// A secret shorter than this is masked only where the credential itself is refused, and only as a
+/// word of its own: other texts are full of names that a short one would take out (a token
+/// `admin`).
 const SHORTEST_ANYWHERE: usize = 8;
 
 /// Shorter ones are no secrets.
@@ -47,19 +48,26 @@ impl Sent {
         Self(forms.into_iter().map(SecretString::from).collect())
     }
 
-    /// An error's text without them.
-    pub fn masked(&self, text: &str) -> String {
-        let mut text = text.to_owned();
+    /// A text without them.
+    pub fn masked(&self, mut text: String) -> String {
         for secret in self.0.iter().map(ExposeSecret::expose_secret) {
-            if secret.len() >= SHORTEST_ANYWHERE {
-                if is_in(&text, secret) {
-                    text = text.replace(secret, MASK);
-                }
-            } else {
-                text = without_word(&text, secret);
+            // Most texts are shorter than a token: those need no search.
+            let may_hold = secret.len() >= SHORTEST_ANYWHERE && text.len() >= secret.len();
+            if may_hold && text.contains(secret) {
+                text = text.replace(secret, MASK);
             }
         }
         text
+    }
+
+    /// The text of a refused credential without them, however short.
+    pub fn masked_in_refusal(&self, text: String) -> String {
+        let short = self.0.iter().map(ExposeSecret::expose_secret);
+        short
+            .filter(|secret| secret.len() < SHORTEST_ANYWHERE)
+            .fold(self.masked(text), |text, secret| {
+                without_word(&text, secret)
+            })
     }
 
     /// An answer without them, in names of fields too.
@@ -68,29 +76,15 @@ impl Sent {
             return value;
         }
         match value {
-            Value::String(text) => Value::String(self.anywhere(text)),
+            Value::String(text) => Value::String(self.masked(text)),
             Value::Array(items) => items.into_iter().map(|item| self.masked_in(item)).collect(),
             Value::Object(fields) => fields
                 .into_iter()
-                .map(|(name, field)| (self.anywhere(name), self.masked_in(field)))
+                .map(|(name, field)| (self.masked(name), self.masked_in(field)))
                 .collect(),
             other => other,
         }
     }
-
-    fn anywhere(&self, mut text: String) -> String {
-        for secret in self.0.iter().map(ExposeSecret::expose_secret) {
-            if secret.len() >= SHORTEST_ANYWHERE && is_in(&text, secret) {
-                text = text.replace(secret, MASK);
-            }
-        }
-        text
-    }
-}
-
-/// Most texts are shorter than a token: those need no search.
-fn is_in(text: &str, secret: &str) -> bool {
-    text.len() >= secret.len() && text.contains(secret)
 }
 
 /// The text with every occurrence masked that is not part of a longer word.
@@ -131,7 +125,7 @@ mod tests {
             "/login?token=s3cret%2Fwith+%22signs%22%2B%3D",
             "/s3cret%2Fwith%20%22signs%22%2B%3D/x",
         ] {
-            let masked = sent.masked(text);
+            let masked = sent.masked(text.into());
             assert!(
                 masked.contains(MASK) && !masked.contains("s3cret"),
                 "{masked}"
@@ -142,13 +136,14 @@ mod tests {
     }
 
     #[test]
-    fn short_ones_are_masked_in_errors_as_words_alone() {
+    fn short_ones_are_masked_in_refusals_as_words_alone() {
         let sent = sent(&["admin", "abc"]);
         let said = "token admin of administrator, admin_1, abc (admin)";
         assert_eq!(
-            sent.masked(said),
+            sent.masked_in_refusal(said.into()),
             "token ***** of administrator, admin_1, abc (*****)"
         );
+        assert_eq!(sent.masked(said.into()), said);
         assert_eq!(sent.masked_in(json!("admin")), json!("admin"));
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::writes;
 use crate::support::{
     calls::reads,
-    replay::{Answer, Identity, Replay, Version},
+    replay::{Identity, Replay, Version},
     server::{Events, Server, http, initialize, post, request},
 };
 

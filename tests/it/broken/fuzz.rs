@@ -27,7 +27,10 @@ fn damaged_answers_are_answered_in_words() {
     });
     let calls: Vec<(&str, Value)> = reads().into_iter().chain(writes()).collect();
     let config = Config {
-        cases: Config::default().cases.min(CASES),
+        cases: std::env::var("PROPTEST_CASES")
+            .ok()
+            .and_then(|cases| cases.parse().ok())
+            .unwrap_or(CASES),
         failure_persistence: None,
         ..Config::default()
     };

@@ -101,7 +101,7 @@ pub fn reads() -> Vec<(&'static str, Value)> {
         ("get_lineage", json!({"entity": table})),
         (
             "find_lineage_path",
-            json!({"from": table, "to": "warehouse.DW.FACTS.fact_bills"}),
+            json!({"from": table, "to": "warehouse.DW.MART.dim_bills"}),
         ),
         ("analyze_impact", json!({"entity": table})),
         ("find_root_cause", json!({"entity": table})),
