@@ -13,6 +13,7 @@ use super::{
     credentials::Credentials,
     error::CatalogError,
     jwt, responses,
+    sent::Sent,
     server::Server,
 };
 
@@ -110,6 +111,7 @@ impl Client {
             body: None,
         };
         let unreachable = |error| self.server.unreachable(&error);
+        let mut sent = Sent::these(&token);
         let mut reply = self
             .server
             .read(request.clone())
@@ -119,9 +121,10 @@ impl Client {
             && let Some(other) = self.another_token(token.as_ref()).await?
         {
             request.headers = headers(Some(&other))?;
+            sent = Sent::these([&other].into_iter().chain(&token));
             reply = self.server.read(request).await.map_err(unreachable)?;
         }
-        let answer = responses::read(&reply, &asked)
+        let answer = responses::read(&reply, &asked, &sent)
             .map_err(|error| self.explained(error, token.as_ref()))?;
         Ok(Held {
             answer,
@@ -150,6 +153,7 @@ impl Client {
             body: write.body.map(|body| body.to_string().into_bytes()),
         };
         add_headers(&mut request.headers, &write)?;
+        let mut secrets = Sent::these(&token);
         let sent = self.server.send(request.clone()).await;
         self.server.cache().forget();
         let mut reply = sent.map_err(|error| self.unknown(&error, &asked))?;
@@ -159,6 +163,7 @@ impl Client {
         {
             request.headers = headers(Some(&other))?;
             add_headers(&mut request.headers, &write)?;
+            secrets = Sent::these([&other].into_iter().chain(&token));
             let sent = self.server.send(request).await;
             self.server.cache().forget();
             reply = sent.map_err(|error| self.unknown(&error, &asked))?;
@@ -167,7 +172,7 @@ impl Client {
         if matches!(reply.status, 502 | 504) {
             return Err(unknown_outcome(&asked, &format!("HTTP {}", reply.status)));
         }
-        responses::read(&reply, &asked).map_err(|error| match error {
+        responses::read(&reply, &asked, &secrets).map_err(|error| match error {
             CatalogError::BadUpstream { message } if reply.status < 300 => {
                 unknown_outcome(&asked, &message)
             }

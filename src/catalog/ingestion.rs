@@ -232,6 +232,9 @@ pub fn client_state(answer: &Value) -> PipelineClient {
         Some(code) => PipelineClient::Unhealthy {
             said: format!("code {code}: {said}"),
         },
+        None if said.is_empty() => PipelineClient::NotLooked {
+            why: "OpenMetadata's answer says nothing of it".into(),
+        },
         None => PipelineClient::Unhealthy { said },
     }
 }

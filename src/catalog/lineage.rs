@@ -107,6 +107,22 @@ pub enum Gap {
     Missing { documents: u64 },
 }
 
+impl Gap {
+    /// Why not even the first hop could be read.
+    fn at_the_start(&self) -> Option<&str> {
+        match self {
+            Self::Failed {
+                depth: 0, message, ..
+            } => Some(message),
+            _ => None,
+        }
+    }
+}
+
+fn from_database(why: &str) -> String {
+    format!("read from OpenMetadata's database, as its search did not answer ({why})")
+}
+
 impl fmt::Display for Gap {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let only = |direction: &Direction, depth: &u32| {
@@ -163,12 +179,24 @@ impl Catalog {
                                 CatalogError::NotFound { .. } => second,
                                 _ => error.clone(),
                             })?;
-                        lineage.notes.push(format!(
-                            "read from OpenMetadata's database, as its search did not answer ({error})"
-                        ));
+                        lineage.notes.push(from_database(&error.to_string()));
                         Ok(lineage)
                     }
-                    collected => collected,
+                    Ok(lineage) => {
+                        // Downstream alone begins with no read of its own: its first one failed.
+                        let Some(why) = lineage.gaps.iter().find_map(Gap::at_the_start) else {
+                            return Ok(lineage);
+                        };
+                        let why = why.to_owned();
+                        match legacy::collect(client, entity, reach, deadline).await {
+                            Ok(mut other) => {
+                                other.notes.push(from_database(&why));
+                                Ok(other)
+                            }
+                            Err(_) => Ok(lineage),
+                        }
+                    }
+                    error => error,
                 }
             }
         }

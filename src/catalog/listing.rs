@@ -14,6 +14,23 @@ pub struct Listing {
     pub cut: Option<String>,
 }
 
+impl Listing {
+    /// The entries in our words, and why not all of the list is among them: those that cannot be
+    /// read are counted, not passed over.
+    pub fn parsed<T>(self, parse: impl Fn(&Value) -> Option<T>) -> (Vec<T>, Option<String>) {
+        let all = self.items.len();
+        let parsed: Vec<T> = self.items.iter().filter_map(parse).collect();
+        let unread = all - parsed.len();
+        let unread = (unread > 0)
+            .then(|| format!("{unread} of {all} entries of OpenMetadata could not be understood"));
+        let cut = match (self.cut, unread) {
+            (Some(cut), Some(unread)) => Some(format!("{cut}; {unread}")),
+            (cut, unread) => cut.or(unread),
+        };
+        (parsed, cut)
+    }
+}
+
 /// Entries that are asked for at once; an entry has 0.5 to 4 KB.
 const PAGE: usize = 500;
 /// Entries that are read of one list.
@@ -63,7 +80,17 @@ pub async fn all(
         let next = page
             .get("paging")
             .and_then(|paging| wire::text(paging, "after"));
-        let entries = entries(page);
+        let entries = match read(page, path) {
+            Ok(entries) => entries,
+            Err(error) if listing.items.is_empty() => return Err(error),
+            Err(error) => {
+                listing.cut = Some(format!(
+                    "only the first {} could be read: {error}",
+                    listing.items.len()
+                ));
+                return Ok(listing);
+            }
+        };
         let is_empty = entries.is_empty();
         listing.items.extend(entries);
         let read = listing.items.len();
@@ -86,7 +113,22 @@ pub async fn all(
     }
 }
 
-/// The entries of an answer: `{"data": […]}` or a bare list.
+/// The entries of an answer of a server. What is no list is no empty list either.
+pub fn read(answer: Value, asked: &str) -> Result<Vec<Value>, CatalogError> {
+    if answer.is_array() || answer.get("data").is_some_and(Value::is_array) {
+        return Ok(entries(answer));
+    }
+    Err(no_list(asked))
+}
+
+/// An answer that holds no list where one was asked for.
+pub fn no_list(asked: &str) -> CatalogError {
+    CatalogError::BadUpstream {
+        message: format!("{asked} was answered with something else than a list"),
+    }
+}
+
+/// The entries of a stored answer: `{"data": […]}` or a bare list.
 pub fn entries(answer: Value) -> Vec<Value> {
     match answer {
         Value::Array(entries) => entries,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::net;
 
-use super::{error::CatalogError, responses, server::Server};
+use super::{error::CatalogError, responses, sent::Sent, server::Server};
 
 /// What a login gives.
 pub struct Session {
@@ -34,17 +34,24 @@ pub async fn log_in(
     password: &SecretString,
 ) -> Result<Session, Failure> {
     // Base64, as OpenMetadata wants it (recorded: system/login-plain-password is refused).
-    let password = STANDARD.encode(password.expose_secret());
-    let body = json!({"email": email, "password": password});
-    session(server, "users/login", &body).await
+    let encoded = SecretString::from(STANDARD.encode(password.expose_secret()));
+    let body = json!({"email": email, "password": encoded.expose_secret()});
+    let sent = Sent::these([password, &encoded]);
+    session(server, "users/login", &body, &sent).await
 }
 
 pub async fn refresh(server: &Server, refresh_token: &SecretString) -> Result<Session, Failure> {
     let body = json!({"refreshToken": refresh_token.expose_secret()});
-    session(server, "users/refresh", &body).await
+    let sent = Sent::these([refresh_token]);
+    session(server, "users/refresh", &body, &sent).await
 }
 
-async fn session(server: &Server, path: &str, body: &Value) -> Result<Session, Failure> {
+async fn session(
+    server: &Server,
+    path: &str,
+    body: &Value,
+    sent: &Sent,
+) -> Result<Session, Failure> {
     let asked = responses::asked("POST", path);
     let mut headers = HeaderMap::new();
     headers.insert(
@@ -64,7 +71,7 @@ async fn session(server: &Server, path: &str, body: &Value) -> Result<Session, F
         .map_err(|error| Failure::NoAnswer(server.unreachable(&error)))?;
     // 400 on 1.2.0, 401 on newer ones; 404 for a refresh token that is none.
     if matches!(reply.status, 400 | 401 | 403 | 404) {
-        let said = responses::said(&reply).unwrap_or_default();
+        let said = responses::said(&reply, sent).unwrap_or_default();
         // An address that is not OpenMetadata's has refused nothing.
         if !said.is_empty() && !said.contains("HTTP 404") {
             let is_locked = said.contains("Attempts Exceeded");
@@ -72,7 +79,7 @@ async fn session(server: &Server, path: &str, body: &Value) -> Result<Session, F
         }
     }
     // The one answer that is read without redaction: its tokens go no further than `Session`.
-    let answer = responses::read_as_sent(&reply, &asked).map_err(Failure::NoAnswer)?;
+    let answer = responses::read_as_sent(&reply, &asked, sent).map_err(Failure::NoAnswer)?;
     let text = |name: &str| Some(SecretString::from(answer.get(name)?.as_str()?));
     Ok(Session {
         token: text("accessToken").ok_or_else(|| {

@@ -142,9 +142,11 @@ async fn find_live(
         matches!(&reference.name, Name::Fqn(name) if fqn::parts(name).len() == 4)
             .then(|| EntityType::new("table"))
     });
+    let mut has_searched = false;
     if depth == Depth::Summary {
         match search_exact(client, &reference.name, false).await {
             Ok(hits) => {
+                has_searched = true;
                 if let Some(hit) = only_one(hits, reference)? {
                     return Ok(hit);
                 }
@@ -158,7 +160,7 @@ async fn find_live(
     }
     if let Some(entity_type) = &likely {
         match reading::read(client, entity_type, &reference.name, depth).await {
-            Err(CatalogError::NotFound { .. }) if depth == Depth::Summary => {
+            Err(CatalogError::NotFound { .. }) if has_searched => {
                 return Err(missing_live(client, reference, likely.as_ref()).await);
             }
             Err(CatalogError::NotFound { .. }) if reference.entity_type.is_some() => {
@@ -248,7 +250,12 @@ async fn without_search(
     let asked: Vec<&str> = already_asked
         .map(EntityType::as_str)
         .into_iter()
-        .chain(types_of_shape(&reference.name).iter().copied())
+        .chain(
+            types_of_shape(&reference.name)
+                .iter()
+                .copied()
+                .filter(|name| already_asked.is_none_or(|asked| asked.as_str() != *name)),
+        )
         .collect();
     Err(CatalogError::Unavailable {
         message: format!(

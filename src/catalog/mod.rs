@@ -37,6 +37,7 @@ mod search_filter;
 mod search_live;
 pub mod search_text;
 pub mod sections;
+pub mod sent;
 pub mod server;
 pub mod snapshot;
 mod snapshot_build;

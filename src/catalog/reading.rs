@@ -7,6 +7,7 @@ use super::{
     fqn,
     lookup::{Depth, Found},
     model::{EntityType, Name},
+    responses, wire,
 };
 
 /// Before 1.5 an entity had one `owner` (release notes).
@@ -84,6 +85,15 @@ pub(super) async fn read_with(
         }
         match client.get(&path, &query).await {
             Ok(document) => {
+                // Every entity has one: without it this is no entity, whatever the status said.
+                if wire::text(&document, "fullyQualifiedName").is_none() {
+                    return Err(CatalogError::BadUpstream {
+                        message: format!(
+                            "{} was answered with something else than the {entity_type}",
+                            responses::asked("GET", &path)
+                        ),
+                    });
+                }
                 return Ok(Found {
                     entity_type: entity_type.clone(),
                     document,

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::net::Reply;
 
-use super::{error::CatalogError, redact};
+use super::{error::CatalogError, redact, sent::Sent};
 
 /// The longest piece of a server's error text that is passed on, in characters. A failed patch
 /// quotes the whole entity.
@@ -20,16 +20,16 @@ pub fn asked(method: &str, path: &str) -> String {
     format!("{method} /api/v1/{}", short(path, 160))
 }
 
-/// The JSON of an answer, free of credentials; `Null` for an empty one. Anything but JSON is an
-/// error whatever the status says.
-pub fn read(reply: &Reply, asked: &str) -> Result<Value, CatalogError> {
-    read_as_sent(reply, asked).map(redact::value)
+/// The JSON of an answer, free of credentials and of what was sent as a secret; `Null` for an empty
+/// one. Anything but JSON is an error whatever the status says.
+pub fn read(reply: &Reply, asked: &str, sent: &Sent) -> Result<Value, CatalogError> {
+    read_as_sent(reply, asked, sent).map(|answer| sent.masked_in(redact::value(answer)))
 }
 
 /// `read`, credentials and all. For logins alone.
-pub(super) fn read_as_sent(reply: &Reply, asked: &str) -> Result<Value, CatalogError> {
+pub(super) fn read_as_sent(reply: &Reply, asked: &str, sent: &Sent) -> Result<Value, CatalogError> {
     if !(200..300).contains(&reply.status) {
-        return Err(error(reply, asked));
+        return Err(error(reply, asked, sent));
     }
     let body = reply.body.trim_ascii();
     let Some(first) = body.first() else {
@@ -69,8 +69,8 @@ pub(super) fn read_as_sent(reply: &Reply, asked: &str) -> Result<Value, CatalogE
 }
 
 /// The error that an answer tells.
-fn error(reply: &Reply, asked: &str) -> CatalogError {
-    let said = said(reply);
+fn error(reply: &Reply, asked: &str, sent: &Sent) -> CatalogError {
+    let said = said(reply, sent);
     let with_text = |text: &str| match &said {
         Some(said) => format!("OpenMetadata {text} {asked}: {said}"),
         None => format!("OpenMetadata {text} {asked} (HTTP {})", reply.status),
@@ -82,7 +82,7 @@ fn error(reply: &Reply, asked: &str) -> CatalogError {
                 "{asked} was redirected{}: set the address to where OpenMetadata itself answers",
                 reply
                     .header("location")
-                    .map(|to| format!(" to {}", short(to.split('?').next().unwrap_or(to), 120)))
+                    .map(|to| format!(" to {}", place(to, sent)))
                     .unwrap_or_default()
             ),
         },
@@ -193,8 +193,21 @@ fn missing(said: &str) -> String {
     said.strip_suffix(" not found").unwrap_or(said).to_owned()
 }
 
+/// Where a redirect points to, without what it carries there.
+fn place(location: &str, sent: &Sent) -> String {
+    let place = location.split(['?', '#']).next().unwrap_or(location);
+    // Who signs in there is nobody's business, and a password may hold what ends one elsewhere.
+    let place = match (place.find("://"), place.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            format!("{}{}", &place[..scheme + 3], &place[at + 1..])
+        }
+        _ => place.to_owned(),
+    };
+    short(&redact::message(&sent.masked(place)), 120)
+}
+
 /// The server's own words, cleaned and cut.
-pub fn said(reply: &Reply) -> Option<String> {
+pub fn said(reply: &Reply, sent: &Sent) -> Option<String> {
     if is_html(reply) {
         return None;
     }
@@ -208,7 +221,13 @@ pub fn said(reply: &Reply) -> Option<String> {
         .strip_prefix("An exception with message [")
         .and_then(|rest| rest.strip_suffix("] was thrown while processing request."))
         .unwrap_or(&text);
-    let text = short(&redact::message(&without_document(text)), LONGEST_MESSAGE);
+    let text = without_document(text);
+    let text = redact::message(&if reply.status == 401 {
+        sent.masked_in_refusal(text)
+    } else {
+        sent.masked(text)
+    });
+    let text = short(&text, LONGEST_MESSAGE);
     (!text.is_empty()).then_some(text)
 }
 

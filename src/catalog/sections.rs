@@ -8,7 +8,7 @@ use super::{
     client::Version,
     entities::Entity,
     facts::{put, time},
-    fqn,
+    fqn, listing,
     snapshot::Kind,
     wire::text,
 };
@@ -90,6 +90,7 @@ impl Catalog {
                 ];
                 query.extend(fields.map(|fields| ("fields", fields)));
                 let answer = client.get("dataQuality/testCases", &query).await?;
+                let answer = holding(answer, "data", "its tests")?;
                 let tests = list(&answer, "data");
                 let total = answer.pointer("/paging/total").and_then(Value::as_u64);
                 let total = total.unwrap_or(tests.len() as u64);
@@ -137,7 +138,8 @@ impl Catalog {
         let document = match self {
             Self::Live(client) => {
                 let query = [("entityId", entity.summary.id.as_str()), ("limit", "5")];
-                Some(client.get("queries", &query).await?)
+                let answer = client.get("queries", &query).await?;
+                Some(holding(answer, "data", "its queries")?)
             }
             Self::Snapshot(snapshot) => kept(
                 snapshot.document(Kind::Queries, &entity.summary.fqn)?,
@@ -163,7 +165,8 @@ impl Catalog {
                     "{collection}/{}/versions",
                     fqn::path_segment(&entity.summary.id)
                 );
-                Some(client.get(&path, &[]).await?)
+                let answer = client.get(&path, &[]).await?;
+                Some(holding(answer, "versions", "its versions")?)
             }
             Self::Snapshot(snapshot) => kept(
                 snapshot.document(Kind::Versions, &entity.summary.fqn)?,
@@ -495,6 +498,15 @@ fn records(document: &Value, field: &str) -> Vec<Value> {
             item => Some(item),
         })
         .collect()
+}
+
+/// An answer that has this list; without it, it is no answer.
+fn holding(answer: Value, field: &str, asked: &str) -> Result<Value, CatalogError> {
+    if answer.get(field).is_some_and(Value::is_array) {
+        Ok(answer)
+    } else {
+        Err(listing::no_list(asked))
+    }
 }
 
 fn list(document: &Value, field: &str) -> Vec<Value> {

@@ -13,7 +13,7 @@ use crate::net::{self, Http, NetError, Reply};
 
 use super::{
     address::Address, client::Query, client_cache::Cache, error::CatalogError, responses,
-    version::Version,
+    sent::Sent, version::Version,
 };
 
 /// How long a version that was read holds: servers are upgraded while we run.
@@ -142,7 +142,11 @@ impl Server {
             .send(request)
             .await
             .map_err(|error| self.unreachable(&error))?;
-        let answer = responses::read(&reply, &responses::asked("GET", "system/version"))?;
+        let answer = responses::read(
+            &reply,
+            &responses::asked("GET", "system/version"),
+            &Sent::nothing(),
+        )?;
         let version = self.version_of(&answer)?;
         if let Ok(mut known) = self.version.lock() {
             *known = Some((Instant::now(), version));
@@ -192,7 +196,8 @@ fn wait_asked_for(reply: &Reply) -> Option<Duration> {
     let is_passing = match reply.status {
         429 | 502 | 504 => true,
         // Switched off does not pass.
-        503 => !responses::said(reply).is_some_and(|said| said.contains("not enabled")),
+        503 => !responses::said(reply, &Sent::nothing())
+            .is_some_and(|said| said.contains("not enabled")),
         _ => false,
     };
     (is_passing && asked_for <= LONGEST_RETRY_AFTER).then_some(asked_for)

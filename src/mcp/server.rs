@@ -173,20 +173,25 @@ impl McpServer {
         cancelled: &CancellationToken,
     ) -> Outcome {
         let catalogs = Arc::clone(&self.inner.catalogs);
+        let longest = self.inner.longest_call;
+        let only_shows = shows_only(&arguments);
         let work = async move {
-            let context = Context::new(catalogs.get().await?, caller);
+            let begun = Instant::now();
+            let catalogs = catalogs.get().await?;
+            let left = longest.saturating_sub(begun.elapsed());
+            let context = Context::new(catalogs, caller).ending_in(left);
             (tool.call)(&context, arguments).await
         };
         let work = AbortOnDropHandle::new(tokio::spawn(work.in_current_span()));
         tokio::select! {
-            ended = tokio::time::timeout(self.inner.longest_call, work) => match ended {
+            ended = tokio::time::timeout(longest, work) => match ended {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(_)) => Err(ToolError::new(
                     ErrorCode::Internal,
                     format!("`{}` failed by a fault of this server", tool.name),
                 )
                 .then("the server's log says where; other calls are not affected")),
-                Err(_) => Err(timed_out(tool, self.inner.longest_call)),
+                Err(_) => Err(timed_out(tool, longest, only_shows)),
             },
             () = cancelled.cancelled() => Err(ToolError::new(
                 ErrorCode::Timeout,
@@ -209,9 +214,36 @@ impl McpServer {
     }
 }
 
-fn timed_out(tool: &Tool, longest: Duration) -> ToolError {
+/// Whether a call of a tool that takes `dry_run` surely sends nothing: unless it is false none does.
+fn shows_only(arguments: &Value) -> bool {
+    match arguments {
+        Value::Null => true,
+        Value::Object(fields) => fields
+            .get("dry_run")
+            .is_none_or(|value| matches!(value, Value::Null | Value::Bool(true))),
+        // Read leniently later: what it says is not known here.
+        _ => false,
+    }
+}
+
+fn takes_dry_run(tool: &Tool) -> bool {
+    (tool.arguments)()
+        .get("properties")
+        .is_some_and(|properties| properties.get("dry_run").is_some())
+}
+
+fn timed_out(tool: &Tool, longest: Duration, only_shows: bool) -> ToolError {
     let seconds = longest.as_secs_f32();
     match tool.effect {
+        Effect::Write { .. } if only_shows && takes_dry_run(tool) => ToolError::new(
+            ErrorCode::Timeout,
+            format!(
+                "`{}` was ended after {seconds} s without an answer; nothing was sent",
+                tool.name
+            ),
+        )
+        .retry(Retry::Yes)
+        .then("try again"),
         Effect::Read => ToolError::new(
             ErrorCode::Timeout,
             format!(

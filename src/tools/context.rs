@@ -22,6 +22,7 @@ pub struct Context {
     catalogs: Arc<Catalogs>,
     caller: Caller,
     deadline: Instant,
+    longest: Duration,
     /// The time of the call; tools never read the clock elsewhere. A snapshot's own time, where a
     /// snapshot answers, is `catalog().as_of()`.
     pub now: jiff::Timestamp,
@@ -36,8 +37,16 @@ impl Context {
             catalogs,
             caller,
             deadline: Instant::now() + Self::LONGEST_CALL,
+            longest: Self::LONGEST_CALL,
             now: jiff::Timestamp::now(),
         }
+    }
+
+    /// The same call with another bound on its length, counted from now.
+    pub fn ending_in(mut self, longest: Duration) -> Self {
+        self.deadline = Instant::now() + longest;
+        self.longest = longest;
+        self
     }
 
     /// The catalog as this caller sees it.
@@ -47,7 +56,7 @@ impl Context {
 
     /// When a partial answer has to be ready: a little before the call is ended from outside.
     pub fn deadline(&self) -> Instant {
-        self.deadline - Duration::from_secs(3)
+        self.deadline - (self.longest / 16).min(Duration::from_secs(3))
     }
 
     /// Time left before `deadline`.

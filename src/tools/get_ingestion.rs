@@ -102,7 +102,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let (found, cut) = chosen(context, &catalog, &arguments).await?;
     let client = catalog.pipeline_client(deadline).await;
     answer.put("state", state(&client));
-    if let Some(cut) = cut {
+    if let Some(cut) = &cut {
         answer.warn(format!("not all pipelines were looked at: {cut}"));
     }
     let total = found.len();
@@ -142,7 +142,10 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         "pipelines",
         Page {
             table,
-            total: Total::Exact(total as u64),
+            total: match cut {
+                None => Total::Exact(total as u64),
+                Some(_) => Total::AtLeast(total as u64),
+            },
             start: start as u64,
             scope: &cursor_scope,
         },

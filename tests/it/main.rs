@@ -5,6 +5,7 @@ mod replay;
 mod replay_catalog;
 mod support;
 
+mod broken;
 mod changes;
 mod client;
 mod commands;

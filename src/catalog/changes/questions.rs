@@ -155,9 +155,9 @@ impl Catalog {
                 match answer {
                     Value::Object(mut fields) => match fields.remove("versions") {
                         Some(Value::Array(versions)) => Ok(Some(versions)),
-                        _ => Ok(Some(Vec::new())),
+                        _ => Err(listing::no_list("the versions")),
                     },
-                    _ => Ok(Some(Vec::new())),
+                    _ => Err(listing::no_list("the versions")),
                 }
             }
             Self::Snapshot(snapshot) => Ok(snapshot
@@ -332,8 +332,8 @@ async fn live_events(
         listing::within(deadline, "events", client.get("events", &changed)),
         listing::within(deadline, "events", client.get("events", &restored)),
     );
-    let mut events = listing::entries(changed?);
-    events.extend(listing::entries(restored?));
+    let mut events = listing::read(changed?, "the events")?;
+    events.extend(listing::read(restored?, "the events of what was restored")?);
     Ok(events)
 }
 

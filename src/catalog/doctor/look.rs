@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use secrecy::ExposeSecret;
 
 use crate::{
-    catalog::{CatalogError, Catalogs, Client, Settings, address::Address, jwt, responses},
+    catalog::{
+        CatalogError, Catalogs, Client, Settings, address::Address, jwt, responses, sent::Sent,
+    },
     net,
     settings::{Credential, Identity},
 };
@@ -144,8 +146,12 @@ async fn connection(
         "connection",
         format!("answered in {took} ms {how}"),
     ));
-    let read = responses::read(&reply, &responses::asked("GET", "system/version"))
-        .and_then(|answer| server.version_of(&answer));
+    let read = responses::read(
+        &reply,
+        &responses::asked("GET", "system/version"),
+        &Sent::nothing(),
+    )
+    .and_then(|answer| server.version_of(&answer));
     let is_openmetadata = read.is_ok();
     checks.push(explain::version(address, &read));
     if is_openmetadata {
@@ -240,7 +246,7 @@ async fn old_health(client: &Client) -> Check {
         .send(request)
         .await
         .map_err(|error| server.unreachable(&error))
-        .and_then(|reply| responses::read(&reply, "GET /health-check"));
+        .and_then(|reply| responses::read(&reply, "GET /health-check", &Sent::nothing()));
     match answer {
         Ok(answer) if answer["status"] == "healthy" => {
             Check::ok("server parts", "the server calls itself healthy")

@@ -79,14 +79,10 @@ impl Catalog {
                 cut: None,
             },
         };
-        let mut pipelines: Vec<IngestionPipeline> = listing
-            .items
-            .iter()
-            .filter_map(super::pipeline)
-            .filter(|pipeline| scope.holds(&pipeline.fqn) || scope.holds(&pipeline.service))
-            .collect();
+        let (mut pipelines, cut) = listing.parsed(super::pipeline);
+        pipelines.retain(|pipeline| scope.holds(&pipeline.fqn) || scope.holds(&pipeline.service));
         pipelines.sort_by(|a, b| a.fqn.cmp(&b.fqn));
-        Ok((pipelines, listing.cut))
+        Ok((pipelines, cut))
     }
 
     /// Runs of an ingestion pipeline that began between two moments, newest first.
@@ -138,16 +134,19 @@ impl Catalog {
         (since, until): (i64, i64),
         deadline: Instant,
     ) -> Result<Vec<Run>, CatalogError> {
-        let answer = match self {
+        let entries = match self {
             Self::Live(client) => {
                 // Without a range 1.2.0 fails and 1.12.6 gives the newest five.
                 let (start, end) = (since.to_string(), until.to_string());
                 let range = [("startTs", start.as_str()), ("endTs", end.as_str())];
-                listing::within(deadline, "runs", client.get(path, &range)).await?
+                let answer = listing::within(deadline, "runs", client.get(path, &range)).await?;
+                listing::read(answer, &format!("the runs of {name}"))?
             }
-            Self::Snapshot(snapshot) => snapshot.document(kind, name)?.unwrap_or_default(),
+            Self::Snapshot(snapshot) => {
+                listing::entries(snapshot.document(kind, name)?.unwrap_or_default())
+            }
         };
-        let mut runs: Vec<Run> = listing::entries(answer)
+        let mut runs: Vec<Run> = entries
             .iter()
             .filter_map(super::run)
             .filter(|run| (since..=until).contains(&run.started))

@@ -123,11 +123,13 @@ async fn hits_of(
     ];
     query.extend(fields.map(|field| ("include_source_fields", field)));
     let answer = client.get("search/query", &query).await?;
-    let hits: Vec<Found> = answer
-        .pointer("/hits/hits")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
+    let Some(list) = answer.pointer("/hits/hits").and_then(Value::as_array) else {
+        return Err(CatalogError::BadUpstream {
+            message: "OpenMetadata answered a search with something else than hits".into(),
+        });
+    };
+    let hits: Vec<Found> = list
+        .iter()
         .filter_map(|hit| {
             let document = hit.get("_source")?.clone();
             let entity_type = EntityType::new(wire::text(&document, "entityType")?);

@@ -78,18 +78,11 @@ impl Catalog {
             Self::Live(client) => live_cases(client, scope, deadline).await?,
             Self::Snapshot(snapshot) => snapshot_cases(snapshot)?,
         };
-        let mut cases: Vec<TestCase> = listing
-            .items
-            .iter()
-            .filter_map(super::test_case)
-            // Also on live servers: old ones ignore filters.
-            .filter(|case| scope.target().is_none_or(|target| case.is_of(&target.fqn)))
-            .collect();
+        let (mut cases, cut) = listing.parsed(super::test_case);
+        // Also on live servers: old ones ignore filters.
+        cases.retain(|case| scope.target().is_none_or(|target| case.is_of(&target.fqn)));
         cases.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.fqn.cmp(&b.fqn)));
-        Ok(TestCases {
-            cases,
-            cut: listing.cut,
-        })
+        Ok(TestCases { cases, cut })
     }
 
     /// Adds the last result where it is not known yet. What could not be read is said.
@@ -168,26 +161,31 @@ impl Catalog {
         until: i64,
         deadline: Instant,
     ) -> Result<Vec<TestResult>, CatalogError> {
-        let answer = match self {
+        let entries = match self {
             Self::Live(client) => {
+                let what = format!("the results of {test}");
                 let name = fqn::path_segment(test);
                 let (start, end) = (since.to_string(), until.to_string());
                 let range = [("startTs", start.as_str()), ("endTs", end.as_str())];
                 let path = format!("dataQuality/testCases/testCaseResults/{name}");
-                match listing::within(deadline, "results", client.get(&path, &range)).await {
+                let answer = listing::within(deadline, "results", client.get(&path, &range)).await;
+                let answer = match answer {
                     // Before 1.6 or so.
                     Err(CatalogError::Unsupported { .. }) => {
                         let path = format!("dataQuality/testCases/{name}/testCaseResult");
                         listing::within(deadline, "results", client.get(&path, &range)).await?
                     }
                     answer => answer?,
-                }
+                };
+                listing::read(answer, &what)?
             }
-            Self::Snapshot(snapshot) => snapshot
-                .document(Kind::TestResults, test)?
-                .unwrap_or_default(),
+            Self::Snapshot(snapshot) => listing::entries(
+                snapshot
+                    .document(Kind::TestResults, test)?
+                    .unwrap_or_default(),
+            ),
         };
-        let mut results: Vec<TestResult> = listing::entries(answer)
+        let mut results: Vec<TestResult> = entries
             .iter()
             .filter_map(super::test_result)
             .filter(|result| (since..=until).contains(&result.at))
@@ -239,18 +237,12 @@ impl Catalog {
                 }
             }
         };
-        let mut states: Vec<Incident> = listing
-            .items
-            .iter()
-            .filter_map(super::incident)
-            .filter(|incident| scope.holds(&incident.test))
-            .filter(|incident| (since..=until).contains(&incident.at))
-            .collect();
+        let (mut states, cut) = listing.parsed(super::incident);
+        states.retain(|incident| {
+            scope.holds(&incident.test) && (since..=until).contains(&incident.at)
+        });
         states.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| a.test.cmp(&b.test)));
-        Ok(Incidents::Known {
-            states,
-            cut: listing.cut,
-        })
+        Ok(Incidents::Known { states, cut })
     }
 
     /// Brings the incident of a test into another state. `now`: what is read back ends there.

@@ -1,7 +1,7 @@
 //! What the answers of both servers become: values, or errors told apart.
 
 use openpolicy_mcp::{
-    catalog::{CatalogError, responses},
+    catalog::{CatalogError, responses, sent::Sent},
     net::Reply,
 };
 use serde_json::{Value, json};
@@ -276,7 +276,7 @@ fn read(recording: &Recording) -> Result<Value, CatalogError> {
         headers,
         body,
     };
-    responses::read(&reply, &recording.method)
+    responses::read(&reply, &recording.method, &Sent::nothing())
 }
 
 /// Names of fields, also of those in JSON that stands in a text.

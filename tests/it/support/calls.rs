@@ -7,7 +7,7 @@ use openpolicy_mcp::{
     tools::{self, Caller, Context, ToolError},
 };
 use secrecy::SecretString;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::replay::{Replay, Version};
 
@@ -82,6 +82,44 @@ pub fn live(replay: &Replay, version: Version) -> Context {
     };
     context.now = jiff::Timestamp::from_millisecond(recorded_at).unwrap();
     context
+}
+
+/// Every tool that reads, with arguments that reach what the recordings hold.
+pub fn reads() -> Vec<(&'static str, Value)> {
+    let table = "table:openpolicy_pg.openpolicy.core.bills";
+    let sections = [
+        "summary", "columns", "tags", "owners", "quality", "usage", "contract", "queries",
+        "versions",
+    ];
+    vec![
+        ("search_entities", json!({"query": "bills"})),
+        ("get_entity", json!({"entities": [table]})),
+        (
+            "get_entity",
+            json!({"entities": [table], "sections": sections}),
+        ),
+        ("get_lineage", json!({"entity": table})),
+        (
+            "find_lineage_path",
+            json!({"from": table, "to": "warehouse.DW.MART.dim_bills"}),
+        ),
+        ("analyze_impact", json!({"entity": table})),
+        ("find_root_cause", json!({"entity": table})),
+        ("get_data_quality", json!({})),
+        ("get_data_quality", json!({"entity": table})),
+        ("get_ingestion", json!({})),
+        ("get_ingestion", json!({"service": "openpolicy_pg"})),
+        ("get_changes", json!({})),
+        ("get_changes", json!({"entity": table})),
+        (
+            "read_openmetadata",
+            json!({"path": "/services/databaseServices"}),
+        ),
+        (
+            "read_openmetadata",
+            json!({"path": "/services/ingestionPipelines"}),
+        ),
+    ]
 }
 
 pub async fn try_call(context: &Context, name: &str, arguments: Value) -> Result<Told, ToolError> {

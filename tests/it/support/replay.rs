@@ -36,6 +36,7 @@ pub struct Replay {
 }
 
 type Predicate = Box<dyn Fn(&Seen) -> bool + Send>;
+type Change = Box<dyn Fn(&Seen, Answer) -> Answer + Send>;
 
 struct State {
     version: Version,
@@ -47,6 +48,8 @@ struct State {
     next: std::collections::VecDeque<Answer>,
     faults: Vec<(Predicate, Answer)>,
     canned: Vec<Canned>,
+    /// What is done to every answer before it leaves.
+    change: Option<Change>,
     requests: Vec<Seen>,
     unmatched: Vec<String>,
     allows_unmatched: bool,
@@ -68,6 +71,11 @@ impl Replay {
 
     /// Runs on a thread of its own, so that a test may block on a child process.
     pub fn start_blocking(version: Version) -> Replay {
+        Replay::start_at(version, ([127, 0, 0, 1], 0).into())
+    }
+
+    /// The same at a place that was named before.
+    pub fn start_at(version: Version, place: std::net::SocketAddr) -> Replay {
         let state = Arc::new(Mutex::new(State::new(version)));
         let (stop, stopped) = oneshot::channel::<()>();
         let (announce, announced) = std::sync::mpsc::channel();
@@ -78,7 +86,7 @@ impl Replay {
                 .build()
                 .expect("a runtime");
             runtime.block_on(async move {
-                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+                let listener = TcpListener::bind(place).await.expect("a free port");
                 announce.send(listener.local_addr().unwrap()).unwrap();
                 let respond = Arc::new(move |seen: Seen| lock(&shared).answer(seen));
                 tokio::select! {
@@ -170,6 +178,15 @@ impl Replay {
         self
     }
 
+    /// Every answer is changed so before it leaves; the latest change counts.
+    pub fn change_answers(
+        &self,
+        change: impl Fn(&Seen, Answer) -> Answer + Send + 'static,
+    ) -> &Replay {
+        lock(&self.state).change = Some(Box::new(change));
+        self
+    }
+
     /// From now on no faults.
     pub fn heal(&self) -> &Replay {
         let mut state = lock(&self.state);
@@ -247,6 +264,7 @@ impl State {
             next: std::collections::VecDeque::new(),
             faults: Vec::new(),
             canned: Vec::new(),
+            change: None,
             requests: Vec::new(),
             unmatched: Vec::new(),
             allows_unmatched: false,
@@ -255,6 +273,14 @@ impl State {
     }
 
     fn answer(&mut self, seen: Seen) -> Answer {
+        let answer = self.unchanged(seen.clone());
+        match &self.change {
+            Some(change) => change(&seen, answer),
+            None => answer,
+        }
+    }
+
+    fn unchanged(&mut self, seen: Seen) -> Answer {
         self.requests.push(seen.clone());
         if let Some(answer) = self.injected(&seen) {
             return answer;
