@@ -109,7 +109,7 @@ impl ToolError {
     pub fn of_local_copy() -> Self {
         Self::new(
             ErrorCode::UnsupportedVersion,
-            "this catalog is a local copy, which cannot be changed",
+            "this catalog is a snapshot (a local copy), which cannot be changed",
         )
         .about("dry_run")
         .then(

@@ -236,7 +236,7 @@ async fn test_of(catalog: &Catalog, written: &str) -> Result<Target, ToolError> 
 }
 
 fn about(argument: &'static str) -> impl Fn(CatalogError) -> ToolError {
-    move |error| ToolError::from(error).about(argument)
+    move |error| ToolError::of_name(argument, error)
 }
 
 async fn incidents_of(
