@@ -51,7 +51,7 @@ fn value(schema: &Value, damage: u8, choice: usize, letters: &[char]) -> Value {
         4 => json!({"fqn": text}),
         5 => json!(choice as f64 / 3.0),
         6 => json!(-(choice as i64)),
-        7 => json!(choice % 2 == 0),
+        7 => json!(choice.is_multiple_of(2)),
         8 => letters.iter().collect::<String>().into(),
         9 => right(schema, choice).to_string().into(),
         10 => json!([right(schema, choice)]),
@@ -69,14 +69,14 @@ fn right(schema: &Value, choice: usize) -> Value {
     match schema["type"].as_str() {
         Some("integer") => json!(choice % 12),
         Some("number") => json!(0.2),
-        Some("boolean") => json!(choice % 2 == 0),
+        Some("boolean") => json!(choice.is_multiple_of(2)),
         Some("array") => (0..choice % 3)
             .map(|step| right(&schema["items"], choice + step))
             .collect(),
         Some("object") => {
             let mut fields = Map::new();
             for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
-                if (name.len() + choice) % 3 == 0 {
+                if (name.len() + choice).is_multiple_of(3) {
                     fields.insert(name.clone(), right(inner, choice + name.len()));
                 }
             }
