@@ -98,7 +98,7 @@ async fn serve_http(
             .selection()
             .listed()
             .iter()
-            .map(|tool| (tool.name, tool.title))
+            .map(|tool| (tool.name, tool.description))
             .collect(),
     };
     let (listener, bound) = http::bind(settings.address).await.map_err(|error| {

@@ -3,6 +3,7 @@
 //! Never asks anything: `questions` does. Never reads the clock.
 
 mod questions;
+mod surroundings;
 
 use super::{
     ingestion::{self, IngestionPipeline, Run, RunState},

@@ -53,6 +53,7 @@ struct Arguments {
     service: Option<String>,
     /// Schema changes since: 7d (default) or a time.
     since: Option<String>,
+    /// Rows of a page (default 20).
     #[schemars(range(min = 1, max = 200))]
     limit: Option<u32>,
     /// `next` of the page before.

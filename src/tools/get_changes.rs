@@ -49,6 +49,7 @@ struct Arguments {
     until: Option<String>,
     /// All (default) or some.
     kinds: Option<Vec<Kind>>,
+    /// Rows of a page (default 25).
     #[schemars(range(min = 1, max = 200))]
     limit: Option<u32>,
     /// `next` of the page before.

@@ -47,6 +47,7 @@ struct Arguments {
     status: Option<Status>,
     /// Only what happened since: 24h, 7d or a time.
     since: Option<String>,
+    /// Rows of a page (default 25).
     #[schemars(range(min = 1, max = 200))]
     limit: Option<u32>,
     /// `next` of the page before.

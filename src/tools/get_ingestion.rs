@@ -56,6 +56,7 @@ struct Arguments {
     pipeline: Option<String>,
     /// Runs since: 24h, 7d (default) or a time; errors are listed.
     since: Option<String>,
+    /// Rows of a page (default 25).
     #[schemars(range(min = 1, max = 200))]
     limit: Option<u32>,
     /// `next` of the page before.

@@ -37,7 +37,7 @@ pub struct Pages {
     /// enough.
     pub tells_why: bool,
     pub metrics: PrometheusHandle,
-    /// Name and title of each listed tool.
+    /// Name and description of each listed tool.
     pub tools: Vec<(&'static str, &'static str)>,
 }
 
@@ -95,39 +95,35 @@ async fn metrics(State(pages): State<Arc<Pages>>) -> Response {
 /// A page for people: what this is, whether the catalog answers, what is listed.
 async fn status(State(pages): State<Arc<Pages>>) -> Response {
     let ready = (pages.ready)().await;
-    let catalog = match (&ready.source, &ready.reason) {
-        (_, Some(reason)) => format!("not ready: {}", escaped(reason)),
-        (Some(source), None) => {
-            let version = ready.version.as_deref().unwrap_or_default();
-            let as_of = ready.as_of.map(|at| format!(", as of {at}"));
-            format!(
-                "{} {}{}",
-                escaped(source),
-                escaped(version),
-                escaped(&as_of.unwrap_or_default())
-            )
+    let catalog = match &ready.reason {
+        Some(reason) => format!("not ready: {reason}"),
+        None => {
+            let as_of = ready.as_of.map(|at| format!("as of {at}"));
+            let facts = [ready.source.map(str::to_owned), ready.version, as_of];
+            facts.into_iter().flatten().collect::<Vec<_>>().join(", ")
         }
-        (None, None) => "unknown".to_owned(),
     };
     let tools: String = pages
         .tools
         .iter()
-        .map(|(name, title)| format!("<li><code>{}</code> {}</li>", escaped(name), escaped(title)))
+        .map(|(name, what)| {
+            let (name, what) = (escaped(name), escaped(what));
+            format!("<tr><td><code>{name}</code></td><td>{what}</td></tr>\n")
+        })
         .collect();
-    let page = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <title>openpolicy-mcp</title></head><body><h1>openpolicy-mcp {}</h1>\
-         <p>Catalog: {catalog}</p><p>MCP at <code>/mcp</code>, legacy SSE at <code>/sse</code>. \
-         <a href=\"/healthz\">healthz</a> <a href=\"/readyz\">readyz</a> \
-         <a href=\"/metrics\">metrics</a></p><h2>Tools</h2><ul>{tools}</ul></body></html>",
-        env!("CARGO_PKG_VERSION"),
-    );
+    let page = include_str!("page.html")
+        .replace("{version}", env!("CARGO_PKG_VERSION"))
+        .replace("{state}", if ready.is_ready { "up" } else { "down" })
+        .replace("{count}", &pages.tools.len().to_string())
+        .replace("{tools}", &tools)
+        // Last: what a server answered is not looked through for places to fill.
+        .replace("{catalog}", &escaped(&catalog));
     (
         [
             (header::CONTENT_TYPE, "text/html; charset=utf-8"),
             (
                 header::CONTENT_SECURITY_POLICY,
-                "default-src 'none'; frame-ancestors 'none'",
+                "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
             ),
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (header::CACHE_CONTROL, "no-store"),

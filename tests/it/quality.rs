@@ -1,6 +1,6 @@
 //! Data quality and ingestion: get_data_quality, get_ingestion, update_incident, control_ingestion.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use openpolicy_mcp::catalog::snapshot::{self, Kind};
 use openpolicy_mcp::tools::ErrorCode;
@@ -470,9 +470,13 @@ async fn an_order_that_works_is_read_back() {
 #[tokio::test]
 async fn an_incident_is_acknowledged_and_read_back() {
     let replay = Replay::start(Version::V1_12_6).await;
-    let looks = AtomicUsize::new(0);
+    // New until something is written.
+    let is_written = AtomicBool::new(false);
     let is_first = move |seen: &crate::support::replay::Seen| {
-        seen.path == INCIDENTS && seen.method == "GET" && looks.fetch_add(1, Ordering::SeqCst) < 2
+        if seen.method == "POST" {
+            is_written.store(true, Ordering::SeqCst);
+        }
+        seen.path == INCIDENTS && seen.method == "GET" && !is_written.load(Ordering::SeqCst)
     };
     replay.fail_where(
         is_first,

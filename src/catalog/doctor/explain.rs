@@ -292,6 +292,22 @@ pub(super) fn signed_in(user: &Value, token: &jwt::Token, now: jiff::Timestamp) 
     }
 }
 
+/// A token that nobody could be asked about.
+pub(super) fn token_alone(token: &jwt::Token, now: jiff::Timestamp) -> Check {
+    match token.claims() {
+        None => Check::failed("credential", format!("the token {token}"), jwt::WHERE_FROM),
+        Some(claims) if claims.has_expired(now) => Check::failed(
+            "credential",
+            format!("the token {token}, which is over"),
+            jwt::WHERE_FROM,
+        ),
+        Some(_) => Check::skipped(
+            "credential",
+            format!("the token {token}; whether OpenMetadata takes it was not tried"),
+        ),
+    }
+}
+
 /// A credential that was not taken, or could not be tried.
 pub(super) fn not_signed_in(error: &CatalogError) -> Check {
     let advice = match error {

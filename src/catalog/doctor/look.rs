@@ -51,16 +51,40 @@ pub async fn checks(settings: &Settings, surroundings: &Surroundings) -> Vec<Che
     let name = name(&address, surroundings).await;
     let is_known = name.state != super::State::Failed;
     checks.push(name);
-    if !is_known {
-        return checks;
-    }
-    if !connection(client, &address, surroundings, &mut checks).await {
-        return checks;
-    }
-    if credential(client, settings, &mut checks).await {
+    if !is_known || !connection(client, &address, surroundings, &mut checks).await {
+        checks.push(credential_alone(client, settings).await);
+        checks.push(not_looked_at("OpenMetadata does not answer"));
+    } else if credential(client, settings, &mut checks).await {
         behind(client, &mut checks).await;
+    } else {
+        checks.push(not_looked_at("not signed in"));
     }
     checks
+}
+
+/// What stands behind a fault is named, so that a short list does not look like a good one.
+fn not_looked_at(why: &str) -> Check {
+    Check::skipped(
+        "server parts",
+        format!("search, database and ingestion were not looked at: {why}"),
+    )
+}
+
+/// What the credential tells by itself while the server cannot be asked.
+async fn credential_alone(client: &Client, settings: &Settings) -> Check {
+    if !matches!(
+        settings.credential,
+        Credential::Token(_) | Credential::TokenFile(_)
+    ) {
+        return Check::skipped("credential", "not tried: OpenMetadata does not answer");
+    }
+    match client.token().await {
+        Ok(token) => {
+            let token = token.map_or_else(String::new, |token| token.expose_secret().to_owned());
+            explain::token_alone(&jwt::Token::look(&token), jiff::Timestamp::now())
+        }
+        Err(error) => explain::not_signed_in(&error),
+    }
 }
 
 /// Looks the name up.

@@ -232,3 +232,26 @@ async fn sees_a_clock_that_is_wrong() {
     assert_eq!(clock.state, State::Warning);
     assert!(clock.finding.contains("behind"), "{clock:?}");
 }
+
+#[tokio::test]
+async fn judges_the_token_and_names_what_it_left_where_nothing_answers() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let found = look(&url, token("admin")).await;
+    assert_eq!(find(&found, "connection").state, State::Failed);
+    let credential = find(&found, "credential");
+    assert_eq!(credential.state, State::Failed);
+    assert!(
+        credential.finding.contains("is not a JWT"),
+        "{credential:?}"
+    );
+    assert!(
+        find(&found, "server parts")
+            .finding
+            .contains("not looked at")
+    );
+
+    let found = look(&url, admin()).await;
+    assert_eq!(find(&found, "credential").state, State::Skipped);
+}
