@@ -4,6 +4,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::Value;
 
+/// What an answer says to a cursor behind its last item: a list that shrank, or one made up.
+pub const CURSOR_PAST_END: &str =
+    "the cursor lies past the end: nothing is left; the first page is the call without it";
+
 /// The call that a cursor belongs to: its tool and arguments, the cursor and limit apart.
 #[derive(Debug, Clone)]
 pub struct CursorScope(u16);
@@ -18,7 +22,7 @@ pub enum CursorError {
 }
 
 impl CursorScope {
-    /// `arguments`: what the caller sent. `cursor` and `limit` may differ between pages.
+    /// `arguments`: what was understood of what the caller sent. `cursor` and `limit` may differ between pages.
     pub fn new(tool: &str, arguments: &Value) -> Self {
         let mut hasher = DefaultHasher::new();
         tool.hash(&mut hasher);
@@ -46,7 +50,14 @@ impl CursorScope {
     /// The position that a cursor names; the first without one.
     pub fn position(&self, cursor: Option<&str>) -> Result<u64, CursorError> {
         let Some(cursor) = cursor else { return Ok(0) };
-        let (scope, position) = cursor.split_once('.').ok_or(CursorError::Malformed)?;
+        let (scope, position) = cursor
+            .trim()
+            .split_once('.')
+            .ok_or(CursorError::Malformed)?;
+        let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_digits(scope) || !is_digits(position) {
+            return Err(CursorError::Malformed);
+        }
         let position = position.parse().map_err(|_| CursorError::Malformed)?;
         if u16::from_str_radix(scope, 16).ok() == Some(self.0) {
             Ok(position)

@@ -11,7 +11,7 @@ pub mod text;
 pub mod time;
 
 pub use budget::Budget;
-pub use cursor::CursorScope;
+pub use cursor::{CURSOR_PAST_END, CursorScope};
 pub use table::Table;
 
 use serde_json::{Map, Value};
@@ -110,6 +110,9 @@ impl Answer {
                 .insert("total_is_lower_bound".into(), true.into());
         }
         self.fields.insert("returned".into(), returned.into());
+        if returned == 0 && start > 0 && is_exact {
+            self.warn(CURSOR_PAST_END);
+        }
         let is_complete = is_exact && end >= count;
         self.fields.insert("complete".into(), is_complete.into());
         if returned > 0 && end < count {

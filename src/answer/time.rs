@@ -26,6 +26,7 @@ pub fn past(text: &str, now: i64) -> Result<i64, TimeError> {
     let text = text.trim();
     let moment = match moment(text) {
         Some(moment) => moment,
+        None if text.eq_ignore_ascii_case("now") => now,
         None => {
             let length =
                 duration(text).ok_or_else(|| TimeError::Unreadable { near: near(text) })?;
@@ -107,18 +108,22 @@ fn near(text: &str) -> Option<String> {
         _ => {}
     }
     let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
-    if digits.is_empty() || digits.len() > 5 {
+    // More digits are a year or a serial number; more than a word is not a slip of a unit.
+    let rest = text[digits.len()..].trim();
+    if digits.is_empty() || digits.len() > 3 || !rest.chars().all(char::is_alphabetic) {
         return None;
     }
-    let unit = text[digits.len()..].trim_start().chars().next();
+    let unit = rest.chars().next();
     let unit = unit
         .filter(|unit| matches!(unit, 's' | 'm' | 'h' | 'd' | 'w'))
         .unwrap_or('h');
     // `3 months`, `3mo`: there is no unit of months.
-    if text[digits.len()..].trim_start().starts_with("mo") {
-        return Some(format!("{}d", digits.parse::<u32>().ok()? * 30));
-    }
-    Some(format!("{digits}{unit}"))
+    let near = if rest.starts_with("mo") {
+        format!("{}d", digits.parse::<u32>().ok()? * 30)
+    } else {
+        format!("{digits}{unit}")
+    };
+    duration(&near).map(|_| near)
 }
 
 /// A time as answers write it: RFC 3339 in UTC, whole seconds. Empty for what is no time.

@@ -5,7 +5,8 @@ use super::fqn;
 /// At most three names, the nearest first: another case, forgotten quotes, a name given without
 /// what stands before it, spelling.
 pub fn near_names<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let folded = written.to_lowercase();
+    // A dot too many at an end is a slip of the hand.
+    let folded = written.trim_matches('.').to_lowercase();
     let plain = without_quotes(&folded);
     let (parent, last) = split(&plain);
     let mut scored: Vec<(f64, &str)> = names

@@ -26,11 +26,15 @@ pub(super) fn parsed(bytes: &[u8]) -> Parsed {
         Ok(message) => return Parsed::Message(Box::new(message)),
         Err(error) => error,
     };
-    let Ok(value) = serde_json::from_slice::<Value>(bytes) else {
-        return Parsed::Refused(refusal(
-            None,
-            ErrorData::parse_error("this is not valid JSON", None),
-        ));
+    let value = match serde_json::from_slice::<Value>(bytes) {
+        Ok(value) => value,
+        // The error tells a place and a rule, never a part of the message.
+        Err(error) => {
+            return Parsed::Refused(refusal(
+                IdFinder::of(bytes),
+                ErrorData::parse_error(format!("this is not valid JSON: {error}"), None),
+            ));
+        }
     };
     if let Value::Object(fields) = &value
         && fields.get("jsonrpc") == Some(&"2.0".into())
@@ -68,6 +72,90 @@ pub(super) fn refusal(id: Option<RequestId>, error: ErrorData) -> Value {
     serde_json::json!({ "jsonrpc": "2.0", "id": id, "error": error })
 }
 
+/// Finds the id of a request that cannot be read as JSON (half a surrogate pair, nested without
+/// end, too long): without it the refusal reaches nobody, and the client waits.
+#[derive(Default)]
+pub(super) struct IdFinder {
+    depth: u32,
+    in_string: bool,
+    is_escaped: bool,
+    /// The member of the outermost object that is being read, as far as it is no object or list.
+    member: Vec<u8>,
+    is_nested: bool,
+    found: Option<RequestId>,
+}
+
+impl IdFinder {
+    /// Bytes; a longer member is no id.
+    const LONGEST: usize = 256;
+
+    fn of(bytes: &[u8]) -> Option<RequestId> {
+        let mut finder = Self::default();
+        finder.read(bytes);
+        finder.found()
+    }
+
+    /// The next part of the message.
+    pub(super) fn read(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.step(byte);
+        }
+    }
+
+    pub(super) fn found(self) -> Option<RequestId> {
+        self.found
+    }
+
+    fn step(&mut self, byte: u8) {
+        if self.in_string {
+            self.keep(byte);
+            if self.is_escaped {
+                self.is_escaped = false;
+            } else if byte == b'\\' {
+                self.is_escaped = true;
+            } else if byte == b'"' {
+                self.in_string = false;
+            }
+            return;
+        }
+        match byte {
+            b'{' | b'[' => {
+                self.depth = self.depth.saturating_add(1);
+                self.is_nested = self.depth > 1;
+            }
+            b'}' | b']' => {
+                if self.depth == 1 {
+                    self.end_member();
+                }
+                self.depth = self.depth.saturating_sub(1);
+            }
+            b',' if self.depth == 1 => self.end_member(),
+            _ => {
+                self.in_string = byte == b'"';
+                self.keep(byte);
+            }
+        }
+    }
+
+    fn keep(&mut self, byte: u8) {
+        if self.depth == 1 && self.member.len() < Self::LONGEST {
+            self.member.push(byte);
+        }
+    }
+
+    fn end_member(&mut self) {
+        let value = self.member.trim_ascii().strip_prefix(b"\"id\"");
+        let value = value.and_then(|rest| rest.trim_ascii().strip_prefix(b":"));
+        if let Some(value) = value
+            && !self.is_nested
+        {
+            self.found = serde_json::from_slice(value).ok();
+        }
+        self.member.clear();
+        self.is_nested = false;
+    }
+}
+
 /// Keeps the protocol library from ending a connection: before the first request it takes
 /// anything but a request as a reason to.
 #[derive(Default)]
@@ -92,6 +180,27 @@ mod tests {
             Parsed::Message(message) => panic!("read as {message:?}"),
             Parsed::Nothing => panic!("ignored"),
         }
+    }
+
+    #[test]
+    fn a_request_that_is_no_json_is_refused_by_its_own_id() {
+        let call = |arguments: &str| {
+            format!(r#"{{"params":{{"id":1,"a":"\"id\":2","b":{arguments}}},"id":7}}"#)
+        };
+        for arguments in [r#""\ud83d""#, "1e999", &"[".repeat(200), r#"{"id":3,]"#] {
+            let line = if arguments.starts_with('[') {
+                call(&format!("{arguments}{}", "]".repeat(200)))
+            } else {
+                call(arguments)
+            };
+            let answer = refused(&line);
+            assert_eq!(answer["error"]["code"], -32700, "{answer}");
+            if arguments != r#"{"id":3,]"# {
+                assert_eq!(answer["id"], 7, "{line}");
+            }
+        }
+        let front = r#"{"jsonrpc":"2.0", "id" : "seven", "params": {"a": "#;
+        assert_eq!(refused(front)["id"], "seven");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 
 use rmcp::{
     ErrorData, RoleServer, ServiceExt,
-    model::{ClientJsonRpcMessage, ServerJsonRpcMessage},
+    model::{ClientJsonRpcMessage, RequestId, ServerJsonRpcMessage},
     service::ServerInitializeError,
     transport::Transport,
 };
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     McpServer,
-    messages::{Opening, Parsed, parsed, refusal},
+    messages::{IdFinder, Opening, Parsed, parsed, refusal},
 };
 
 /// The longest line that is read: a message is a few KB, a hostile one has no end.
@@ -62,7 +62,8 @@ pub async fn serve(server: McpServer, shutdown: CancellationToken) -> std::io::R
 /// What the reading thread hands over.
 enum Line {
     Whole(Vec<u8>),
-    TooLong,
+    /// With the id of the request, where it has one.
+    TooLong(Option<RequestId>),
 }
 
 /// Lines in, lines out.
@@ -126,8 +127,8 @@ impl Transport<RoleServer> for Lines {
             }
             let read = match self.incoming.recv().await {
                 Some(Line::Whole(line)) => parsed(&line),
-                Some(Line::TooLong) => Parsed::Refused(refusal(
-                    None,
+                Some(Line::TooLong(id)) => Parsed::Refused(refusal(
+                    id,
                     ErrorData::invalid_request(
                         format!("a message of more than {LONGEST_LINE} bytes is not read"),
                         None,
@@ -167,10 +168,12 @@ fn read_lines(input: &mut impl BufRead, line: &mpsc::Sender<Line>) {
         let read = match bounded.read_until(b'\n', &mut bytes) {
             Ok(0) => return,
             Ok(_) if bytes.len() > LONGEST_LINE => {
-                if bytes.last() != Some(&b'\n') && !skip_line(input) {
+                let mut finder = IdFinder::default();
+                finder.read(&bytes);
+                if bytes.last() != Some(&b'\n') && !skip_line(input, &mut finder) {
                     return;
                 }
-                Line::TooLong
+                Line::TooLong(finder.found())
             }
             Ok(_) => Line::Whole(bytes),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
@@ -183,7 +186,7 @@ fn read_lines(input: &mut impl BufRead, line: &mpsc::Sender<Line>) {
 }
 
 /// Reads to the end of a line without keeping it. False at the end of the input.
-fn skip_line(input: &mut impl BufRead) -> bool {
+fn skip_line(input: &mut impl BufRead, finder: &mut IdFinder) -> bool {
     loop {
         let Ok(available) = input.fill_buf() else {
             return false;
@@ -193,6 +196,7 @@ fn skip_line(input: &mut impl BufRead) -> bool {
         }
         let end = available.iter().position(|byte| *byte == b'\n');
         let skipped = end.map_or(available.len(), |end| end + 1);
+        finder.read(&available[..skipped]);
         input.consume(skipped);
         if end.is_some() {
             return true;
@@ -229,7 +233,7 @@ mod tests {
         let (line, mut lines) = mpsc::channel(8);
         read_lines(&mut BufReader::new(&input[..]), &line);
         drop(line);
-        assert!(matches!(lines.try_recv(), Ok(Line::TooLong)));
+        assert!(matches!(lines.try_recv(), Ok(Line::TooLong(None))));
         assert!(matches!(lines.try_recv(), Ok(Line::Whole(line)) if line == b"{\"a\":1}\n"));
         assert!(matches!(lines.try_recv(), Ok(Line::Whole(line)) if line == b"last"));
         assert!(lines.try_recv().is_err());

@@ -13,7 +13,7 @@ use super::{
     schema::{self, list, object, string, table},
 };
 use crate::{
-    answer::{self, Answer, Budget, CursorScope, Table, Total},
+    answer::{self, Answer, Budget, Table, Total},
     catalog::{
         Catalog, EntitySummary, fqn,
         graph::{Direction, NodeIndex, Origin, columns::trace, walk::walk},
@@ -68,8 +68,7 @@ struct Arguments {
 }
 
 async fn call(context: &Context, sent: Value) -> Outcome {
-    let scope = CursorScope::new("analyze_impact", &sent);
-    let asked: Arguments = arguments::read(sent)?;
+    let (asked, scope): (Arguments, _) = arguments::read_paged("analyze_impact", sent)?;
     let start = scope.position(asked.cursor.as_deref())?;
     let depth = asked.depth.unwrap_or(Reach::EVERYTHING);
     let catalog = context.catalog()?;

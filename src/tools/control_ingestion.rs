@@ -73,7 +73,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let catalog = context.catalog()?.fresh();
     let is_dry = arguments.dry_run.unwrap_or(true);
     if let (Catalog::Snapshot(_), false) = (&catalog, is_dry) {
-        return Err(crate::catalog::changes::read_only().into());
+        return Err(ToolError::of_local_copy());
     }
     let deadline = context.deadline();
     let now = subject::time_of(context, &catalog);

@@ -109,14 +109,19 @@ struct Plan {
 async fn call(context: &Context, sent: Value) -> Outcome {
     let asked: Arguments = arguments::read(sent)?;
     let is_dry = asked.dry_run.unwrap_or(true);
+    if asked.action == Action::Remove && asked.description.is_some() {
+        return Err(ToolError::invalid(
+            "description",
+            "`description` does not belong to action remove",
+            "leave it away; action add changes the description of an edge",
+        ));
+    }
+    if let Some(description) = &asked.description {
+        arguments::check_text("description", description)?;
+    }
     let catalog = context.catalog()?.fresh();
     if !is_dry && matches!(catalog, Catalog::Snapshot(_)) {
-        return Err(ToolError::new(
-            ErrorCode::UnsupportedVersion,
-            "this catalog is a snapshot, which is never written to",
-        )
-        .about("dry_run")
-        .then("connect to a running OpenMetadata to change lineage"));
+        return Err(ToolError::of_local_copy());
     }
     let from = lineage::entity(&catalog, "from", &asked.from).await?;
     let to = lineage::entity(&catalog, "to", &asked.to).await?;

@@ -331,7 +331,7 @@ pub fn column_table(
         value.insert("of".into(), unfiltered.into());
     }
     value.insert("returned".into(), returned.into());
-    value.insert("complete".into(), (end == page.total).into());
+    value.insert("complete".into(), (end >= page.total).into());
     if end < page.total {
         value.insert("next".into(), cursor(end).into());
     }

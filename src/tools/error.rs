@@ -95,6 +95,29 @@ impl ToolError {
             .then(next_step)
     }
 
+    /// A name that this argument holds and that leads nowhere.
+    pub fn of_name(argument: &str, error: CatalogError) -> Self {
+        let is_unreadable = matches!(error, CatalogError::Invalid { .. });
+        let error = Self::from(error).about(argument);
+        if is_unreadable {
+            return error.then("give an FQN, type:fqn, an id or a page address");
+        }
+        error
+    }
+
+    /// A change that a local copy cannot take.
+    pub fn of_local_copy() -> Self {
+        Self::new(
+            ErrorCode::UnsupportedVersion,
+            "this catalog is a snapshot (a local copy), which cannot be changed",
+        )
+        .about("dry_run")
+        .then(
+            "leave `dry_run` on to see what would change, or connect a running OpenMetadata \
+             (OPENMETADATA_URL)",
+        )
+    }
+
     pub fn about(mut self, argument: impl Into<String>) -> Self {
         self.argument = Some(argument.into());
         self
@@ -172,7 +195,8 @@ impl From<CatalogError> for ToolError {
                 .did_you_mean(candidates)
                 .then("name one of them, as type:fqn"),
             E::Invalid { argument, .. } => {
-                let error = Self::new(ErrorCode::InvalidArgument, message);
+                let error = Self::new(ErrorCode::InvalidArgument, message)
+                    .then("correct what the message names, then repeat the call");
                 match argument {
                     Some(argument) => error.about(argument),
                     None => error,

@@ -120,6 +120,11 @@ async fn call(context: &Context, sent: Value) -> Outcome {
             return Ok(answer);
         }
     };
+    for end in [&from, &to] {
+        if let Some(why) = lineage::without_lineage(end.entity.entity_type.as_str()) {
+            answer.warn(format!("{}: {why}", end.entity.fqn));
+        }
+    }
     let are_columns = from.column.is_some() && to.column.is_some();
     if from.column.is_some() != to.column.is_some() {
         answer.warn(
@@ -305,7 +310,7 @@ fn why_unresolved(argument: &str, written: &str, error: CatalogError) -> Result<
         CatalogError::NotFound { did_you_mean, .. } => did_you_mean,
         CatalogError::Ambiguous { candidates, .. } => candidates,
         CatalogError::Deleted { .. } => Vec::new(),
-        other => return Err(ToolError::from(other).about(argument)),
+        other => return Err(ToolError::of_name(argument, other)),
     };
     let mut fields = Map::new();
     fields.insert("argument".into(), argument.into());

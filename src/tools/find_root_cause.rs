@@ -8,7 +8,7 @@ use super::{
     Call, Context, Effect, Outcome, Tool, ToolError, Toolset, arguments, schema, subject, time,
 };
 use crate::{
-    answer::{Answer, Budget, CursorScope, Page, Table, Total, time as times},
+    answer::{Answer, Budget, Page, Table, Total, time as times},
     catalog::root_cause::LookedAt,
 };
 
@@ -64,8 +64,7 @@ const DEFAULT_LIMIT: u32 = 20;
 const DEFAULT_WINDOW: i64 = 7 * times::DAY;
 
 async fn call(context: &Context, sent: Value) -> Outcome {
-    let cursor_scope = CursorScope::new(NAME, &sent);
-    let arguments: Arguments = arguments::read(sent)?;
+    let (arguments, cursor_scope): (Arguments, _) = arguments::read_paged(NAME, sent)?;
     let catalog = context.catalog()?;
     let now = subject::time_of(context, &catalog);
     let since =

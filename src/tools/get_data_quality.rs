@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{Call, Context, Effect, Outcome, Tool, Toolset, arguments, schema, subject, time};
 use crate::{
-    answer::{Answer, Budget, CursorScope, Page, Table, Total, time as times},
+    answer::{Answer, Budget, Page, Table, Total, time as times},
     catalog::{
         Catalog,
         quality::{Incident, IncidentState, Incidents, TestCase, latest_states},
@@ -71,8 +71,7 @@ const MOST_DATED: usize = 300;
 const DEFAULT_LIMIT: u32 = 25;
 
 async fn call(context: &Context, sent: Value) -> Outcome {
-    let scope_of_cursor = CursorScope::new(NAME, &sent);
-    let arguments: Arguments = arguments::read(sent)?;
+    let (arguments, scope_of_cursor): (Arguments, _) = arguments::read_paged(NAME, sent)?;
     let catalog = context.catalog()?;
     let now = subject::time_of(context, &catalog);
     let since = time::past("since", arguments.since.as_deref(), now)?;

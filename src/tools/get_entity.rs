@@ -11,7 +11,9 @@ use super::{
     schema,
 };
 use crate::{
-    answer::{Answer, Budget, CursorScope, Table, budget, clean, cursor::CursorError},
+    answer::{
+        Answer, Budget, CURSOR_PAST_END, CursorScope, Table, budget, clean, cursor::CursorError,
+    },
     catalog::{
         Catalog, CatalogError, Reference, columns::Column, entities::Entity, sections::Part,
     },
@@ -88,8 +90,7 @@ const DEFAULT_MEMBERS: usize = 20;
 const COLUMN_BITS: u32 = 24;
 
 async fn call(context: &Context, sent: Value) -> Outcome {
-    let scope = CursorScope::new("get_entity", &sent);
-    let arguments: Arguments = arguments::read(sent)?;
+    let (arguments, scope): (Arguments, _) = arguments::read_paged("get_entity", sent)?;
     if arguments.entities.is_empty() || arguments.entities.len() > MOST_ENTITIES {
         return Err(ToolError::invalid(
             "entities",
@@ -464,6 +465,9 @@ fn columns(
             warning.push_str(&format!("; there are {}", near.join(", ")));
         }
         answer.warn(warning);
+    }
+    if start > 0 && start >= total {
+        answer.warn(CURSOR_PAST_END);
     }
     // The columns of a page that came alone begin where the cursor says.
     let rest = if read.page_of.is_some() {

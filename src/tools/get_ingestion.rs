@@ -83,8 +83,7 @@ struct Looked {
 }
 
 async fn call(context: &Context, sent: Value) -> Outcome {
-    let cursor_scope = CursorScope::new(NAME, &sent);
-    let arguments: Arguments = arguments::read(sent)?;
+    let (arguments, cursor_scope): (Arguments, _) = arguments::read_paged(NAME, sent)?;
     let catalog = context.catalog()?;
     let now = subject::time_of(context, &catalog);
     let asked_since = time::past("since", arguments.since.as_deref(), now)?;

@@ -12,7 +12,7 @@ use super::{
     schema::{self, integer, list, object, string, table},
 };
 use crate::{
-    answer::{Answer, Budget, CursorScope},
+    answer::{Answer, Budget},
     catalog::{
         graph::{Direction, Graph, NodeIndex, cycles::cycles},
         lineage::Reach,
@@ -100,8 +100,7 @@ impl Way {
 }
 
 async fn call(context: &Context, sent: Value) -> Outcome {
-    let scope = CursorScope::new("get_lineage", &sent);
-    let asked: Arguments = arguments::read(sent)?;
+    let (asked, scope): (Arguments, _) = arguments::read_paged("get_lineage", sent)?;
     let start = scope.position(asked.cursor.as_deref())?;
     let types = lineage::entity_types("types", asked.types.as_deref().unwrap_or_default())?;
     let directions = asked.direction.unwrap_or(Way::Both).directions();
@@ -144,10 +143,8 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         json!({"fqn": entity.fqn, "type": entity.entity_type.as_str()}),
     );
     lineage::put_provenance(&mut answer, &catalog, &collected, depth);
-    if is_container(entity.entity_type.as_str()) {
-        answer.warn(
-            "lineage is kept on the assets in it: ask for one of them, or analyze_impact of all",
-        );
+    if let Some(why) = lineage::without_lineage(entity.entity_type.as_str()) {
+        answer.warn(why);
     }
     let mut listing = match &column {
         None => listing::of_entities(&collected, directions, depth),
@@ -182,11 +179,6 @@ async fn call(context: &Context, sent: Value) -> Outcome {
             details,
         },
     )
-}
-
-/// Keeps assets; its own edges, where a server has them, are sums of theirs.
-fn is_container(entity_type: &str) -> bool {
-    matches!(entity_type, "database" | "databaseSchema") || entity_type.ends_with("Service")
 }
 
 /// Names the cycles among these nodes, and says where not all are named.

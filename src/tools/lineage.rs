@@ -15,16 +15,14 @@ use crate::{
     },
 };
 
-const HOW_TO_NAME: &str = "give an FQN, type:fqn, an id or a page address";
-
 /// The entity that an argument names; errors name the argument.
 pub async fn entity(
     catalog: &Catalog,
     argument: &str,
     written: &str,
 ) -> Result<EntitySummary, ToolError> {
-    let about = |error| ToolError::from(error).about(argument);
-    let reference = Reference::parse(written).map_err(|error| about(error).then(HOW_TO_NAME))?;
+    let about = |error| ToolError::of_name(argument, error);
+    let reference = Reference::parse(written).map_err(about)?;
     catalog.resolve(&reference).await.map_err(about)
 }
 
@@ -38,15 +36,9 @@ pub struct End {
 
 /// The entity or column that an argument names; errors name the argument.
 pub async fn end(catalog: &Catalog, argument: &str, written: &str) -> Result<End, ToolError> {
-    find_end(catalog, written).await.map_err(|error| {
-        let is_unreadable = matches!(error, CatalogError::Invalid { .. });
-        let error = ToolError::from(error).about(argument);
-        if is_unreadable {
-            error.then(HOW_TO_NAME)
-        } else {
-            error
-        }
-    })
+    find_end(catalog, written)
+        .await
+        .map_err(|error| ToolError::of_name(argument, error))
 }
 
 /// The entity or the column that this names: what is no entity may be a column of what stands
@@ -68,6 +60,10 @@ pub async fn find_end(catalog: &Catalog, written: &str) -> Result<End, CatalogEr
     let crate::catalog::model::Name::Fqn(name) = &reference.name else {
         return Err(error);
     };
+    // Nothing after the last dot is no column.
+    if name.ends_with('.') {
+        return Err(error);
+    }
     let mut parent = fqn::parent(name);
     for _ in 0..MOST_PARTS {
         let Some(above) = parent.filter(|above| fqn::parts(above).len() > 1) else {
@@ -211,6 +207,20 @@ pub fn state(lineage: &Lineage, node: NodeIndex) -> Value {
         "not in the catalog".into()
     } else {
         Value::Null
+    }
+}
+
+/// Why an entity of this type has no lineage of its own; nothing for what may have one.
+pub fn without_lineage(entity_type: &str) -> Option<&'static str> {
+    match entity_type {
+        // Its own edges, where a server has them, are sums of those of its assets.
+        "database" | "databaseSchema" => Some(
+            "lineage is kept on the assets in it: ask for one of them, or analyze_impact of all",
+        ),
+        service if service.ends_with("Service") => without_lineage("database"),
+        "user" | "team" | "tag" | "classification" | "glossary" | "glossaryTerm" | "testCase"
+        | "testSuite" => Some("entities of this type move no data: they have no lineage"),
+        _ => None,
     }
 }
 

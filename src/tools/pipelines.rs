@@ -17,6 +17,24 @@ pub async fn named(
     pick(&all, written, cut.as_deref())
 }
 
+/// FQNs of pipelines whose own name or whole FQN is near, nearest first.
+fn near(all: &[IngestionPipeline], written: &str) -> Vec<String> {
+    let names = all.iter().map(|pipeline| pipeline.name.as_str());
+    let mut fqns: Vec<String> = arguments::near(written, names)
+        .into_iter()
+        .flat_map(|name| all.iter().filter(move |pipeline| pipeline.name == name))
+        .map(|pipeline| pipeline.fqn.clone())
+        .collect();
+    let whole = all.iter().map(|pipeline| pipeline.fqn.as_str());
+    for fqn in arguments::near(written, whole) {
+        if !fqns.contains(&fqn) {
+            fqns.push(fqn);
+        }
+    }
+    fqns.truncate(5);
+    fqns
+}
+
 fn pick(
     all: &[IngestionPipeline],
     written: &str,
@@ -35,7 +53,6 @@ fn pick(
     match of_name[..] {
         [one] => Ok(one.clone()),
         [] => {
-            let names = all.iter().map(|pipeline| pipeline.fqn.as_str());
             let error = ToolError::new(
                 ErrorCode::NotFound,
                 match cut {
@@ -48,7 +65,7 @@ fn pick(
             );
             Err(error
                 .about("pipeline")
-                .did_you_mean(arguments::near(name, names))
+                .did_you_mean(near(all, name))
                 .then("get_ingestion without arguments lists them"))
         }
         _ => Err(ToolError::new(

@@ -6,7 +6,7 @@ mod path;
 mod select;
 mod traps;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     answer::{Answer, Budget, budget},
-    catalog::{Catalog, EntityType, Snapshot, snapshot::Kind},
+    catalog::{Catalog, CatalogError, EntityType, Reference, Snapshot, snapshot::Kind},
 };
 
 pub const TOOL: Tool = Tool {
@@ -77,7 +77,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
             version = client.version().await.ok();
             (held.status, held.answer.clone())
         }
-        Catalog::Snapshot(snapshot) => (200, of_snapshot(&snapshot, &request)?),
+        Catalog::Snapshot(snapshot) => (200, of_snapshot(&snapshot, &request).await?),
     };
     let budget = match (arguments.limit, &arguments.fields) {
         (None, None) => Budget::DEFAULT,
@@ -87,6 +87,13 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let catalog = context.catalog()?;
     if let Some(as_of) = catalog.as_of() {
         answer.put("source", catalog.source()).put("as_of", as_of);
+    }
+    if matches!(catalog, Catalog::Snapshot(_)) && !request.query.is_empty() {
+        let names: Vec<&str> = request.query.keys().map(String::as_str).collect();
+        answer.warn(format!(
+            "a snapshot gives all that it has of an entity: `query` ({}) was not applied",
+            names.join(", ")
+        ));
     }
     answer.put("status", status);
     let trap = traps::of(&request, version, &found);
@@ -125,13 +132,32 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     Ok(answer)
 }
 
+/// The path with the collection that was probably meant.
+fn near_paths(request: &path::Request) -> Vec<String> {
+    let Some((collection, fqn)) = request.entity() else {
+        return Vec::new();
+    };
+    let known = EntityType::known()
+        .filter_map(|name| EntityType::new(name).collection())
+        .filter(|known| *known != collection);
+    arguments::near(&collection, known)
+        .into_iter()
+        .map(|near| format!("{near}/name/{fqn}"))
+        .collect()
+}
+
 /// What a snapshot has of a path: entities by name, as OpenMetadata reads them.
-fn of_snapshot(snapshot: &Snapshot, request: &path::Request) -> Result<Value, ToolError> {
+async fn of_snapshot(
+    snapshot: &Arc<Snapshot>,
+    request: &path::Request,
+) -> Result<Value, ToolError> {
     let unsupported = || {
         ToolError::new(
             ErrorCode::UnsupportedVersion,
             "the catalog is a snapshot: of paths it has only {collection}/name/{fqn}",
         )
+        .about("path")
+        .did_you_mean(near_paths(request))
         .then("use search_entities, get_entity and the other tools, or connect an OpenMetadata")
     };
     let (collection, fqn) = request.entity().ok_or_else(unsupported)?;
@@ -142,12 +168,23 @@ fn of_snapshot(snapshot: &Snapshot, request: &path::Request) -> Result<Value, To
         _ => Kind::Entity,
     };
     // Names are shared between types now and then: the documents say which they are.
-    snapshot.document(kind, &fqn)?.ok_or_else(|| {
-        ToolError::new(
-            ErrorCode::NotFound,
-            format!("this snapshot has no {entity_type} {fqn}"),
-        )
-        .about("path")
-        .then("look it up with search_entities; names are exact, upper and lower case differ")
-    })
+    if let Some(document) = snapshot.document(kind, &fqn)? {
+        return Ok(document);
+    }
+    let reference = Reference::parse(&format!("{entity_type}:{fqn}"))
+        .map_err(|error| ToolError::of_name("path", error))?;
+    let near = match Catalog::Snapshot(Arc::clone(snapshot))
+        .resolve(&reference)
+        .await
+    {
+        Err(CatalogError::NotFound { did_you_mean, .. }) => did_you_mean,
+        _ => Vec::new(),
+    };
+    Err(ToolError::new(
+        ErrorCode::NotFound,
+        format!("this snapshot has no {entity_type} {fqn}"),
+    )
+    .about("path")
+    .did_you_mean(near)
+    .then("look it up with search_entities; names are exact, upper and lower case differ"))
 }

@@ -9,7 +9,7 @@ use super::{
     arguments::near, schema,
 };
 use crate::{
-    answer::{Answer, Budget, CursorScope, Page, Table, Total},
+    answer::{Answer, Budget, Page, Table, Total},
     catalog::{
         Catalog, EntityType, fqn,
         search::{self, Counts, FilterName, Filters, Found, Hit, Named, Question},
@@ -106,8 +106,7 @@ const LONGEST_QUERY: usize = 400;
 const MOST_VALUES: usize = 15;
 
 async fn call(context: &Context, sent: Value) -> Outcome {
-    let scope = CursorScope::new(NAME, &sent);
-    let arguments: Arguments = arguments::read(sent)?;
+    let (arguments, scope): (Arguments, _) = arguments::read_paged(NAME, sent)?;
     let start = scope.position(arguments.cursor.as_deref())?;
     let question = question(arguments, start)?;
     let catalog = context.catalog()?;
@@ -141,6 +140,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
 
 /// The arguments as a question, every name in them known or named as a fault.
 fn question(arguments: Arguments, start: u64) -> Result<Question, ToolError> {
+    contradictions(&arguments)?;
     let mut types: Vec<EntityType> = Vec::new();
     for name in arguments.types.iter().flatten() {
         let known = known_type(name)?;
@@ -176,7 +176,7 @@ fn question(arguments: Arguments, start: u64) -> Result<Question, ToolError> {
         })?),
     };
     let mut facets = Vec::new();
-    for facet in arguments.facets.into_iter().flatten() {
+    for facet in arguments.facets.iter().flatten() {
         let named: &[search::Facet] = match facet {
             Facet::All => &search::Facet::ALL,
             Facet::Type => &[search::Facet::Type],
@@ -222,6 +222,28 @@ fn question(arguments: Arguments, start: u64) -> Result<Question, ToolError> {
         limit: arguments.limit.unwrap_or(USUAL_LIMIT),
         facets,
     })
+}
+
+/// Filters that no entity can pass together.
+fn contradictions(arguments: &Arguments) -> Result<(), ToolError> {
+    for missing in arguments.missing.iter().flatten() {
+        let (argument, is_given) = match missing {
+            Missing::Owner => ("owner", arguments.owner.is_some()),
+            Missing::Tier => ("tier", arguments.tier.is_some()),
+            Missing::Tags => ("tags", arguments.tags.is_some()),
+            Missing::Domain => ("domain", arguments.domain.is_some()),
+            Missing::Term => ("term", arguments.term.is_some()),
+            Missing::Description => ("description", false),
+        };
+        if is_given {
+            return Err(ToolError::invalid(
+                "missing",
+                format!("`{argument}` and `missing` {argument} exclude each other"),
+                format!("give `{argument}` or list it in `missing`, not both"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A type by its name in any case, singular or plural.

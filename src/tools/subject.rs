@@ -49,7 +49,7 @@ pub async fn resolved(
     argument: &str,
     written: &str,
 ) -> Result<Target, ToolError> {
-    let about = |error: CatalogError| ToolError::from(error).about(argument);
+    let about = |error: CatalogError| ToolError::of_name(argument, error);
     let reference = Reference::parse(written).map_err(about)?;
     let summary = catalog.resolve(&reference).await.map_err(about)?;
     Ok(Target::of(&summary))

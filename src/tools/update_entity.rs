@@ -10,7 +10,7 @@ use super::{Call, Context, Effect, Outcome, Tool, ToolError, Toolset, arguments,
 use crate::{
     answer::{Answer, Budget, Table, clean},
     catalog::{
-        Reference,
+        Catalog, CatalogError, Reference,
         difference::Mode as Way,
         writes::{Update, UpdateError, Wish},
     },
@@ -99,13 +99,17 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         Some(Mode::Remove) => Way::Remove,
     };
     let wish = wish(arguments.set)?;
-    let reference = Reference::parse(&arguments.entity)?;
+    let reference =
+        Reference::parse(&arguments.entity).map_err(|error| ToolError::of_name("entity", error))?;
     let catalog = context.catalog()?.fresh();
+    if let (Catalog::Snapshot(_), false) = (&catalog, is_dry) {
+        return Err(ToolError::of_local_copy());
+    }
     let update = catalog
         .update(&reference, &wish, mode, is_dry, arguments.expected_version)
         .await
         .map_err(|error| match error {
-            UpdateError::Catalog(error) => ToolError::from(error),
+            UpdateError::Catalog(error) => of_catalog(error, arguments.expected_version),
             UpdateError::Impossible(error) => ToolError::invalid(
                 format!("set.{}", error.field),
                 error.message,
@@ -114,15 +118,63 @@ async fn call(context: &Context, sent: Value) -> Outcome {
             .did_you_mean(error.did_you_mean),
         })?;
     let mut answer = answer(&update, is_dry);
+    if matches!(mode, Way::Remove) {
+        for field in fields(&wish) {
+            if !update.changes.iter().any(|change| change.field == field) {
+                answer.warn(format!(
+                    "`{field}` holds nothing of what is named: nothing is removed from it (`*` \
+                     stands for whatever is there)"
+                ));
+            }
+        }
+    }
     if let Some(as_of) = catalog.as_of() {
-        answer.put(
-            "next_step",
-            "a snapshot cannot be changed: this is the difference alone",
-        );
+        if !update.changes.is_empty() {
+            answer.put(
+                "next_step",
+                "a snapshot cannot be changed: this is the difference alone",
+            );
+        }
         answer.put("source", catalog.source());
         answer.put("as_of", as_of);
     }
     Ok(answer)
+}
+
+/// What the catalog said, with the argument that it is about.
+fn of_catalog(error: CatalogError, expected_version: Option<f64>) -> ToolError {
+    match error {
+        CatalogError::NotFound { .. }
+        | CatalogError::Deleted { .. }
+        | CatalogError::Ambiguous { .. } => ToolError::of_name("entity", error),
+        CatalogError::Conflict { .. } if expected_version.is_some() => {
+            ToolError::from(error).about("expected_version")
+        }
+        error => error.into(),
+    }
+}
+
+/// The fields that are named, as changes name them.
+fn fields(wish: &Wish) -> Vec<String> {
+    let named = [
+        ("description", wish.description.is_some()),
+        ("display_name", wish.display_name.is_some()),
+        ("owners", wish.owners.is_some()),
+        ("tags", wish.tags.is_some()),
+        ("tier", wish.tier.is_some()),
+        ("domain", wish.domain.is_some()),
+        ("terms", wish.terms.is_some()),
+    ];
+    let columns = wish
+        .columns
+        .iter()
+        .map(|(name, _)| format!("columns.{name}"));
+    named
+        .iter()
+        .filter(|(_, is_named)| *is_named)
+        .map(|(name, _)| (*name).to_owned())
+        .chain(columns)
+        .collect()
 }
 
 fn wish(fields: Fields) -> Result<Wish, ToolError> {
@@ -150,6 +202,18 @@ fn wish(fields: Fields) -> Result<Wish, ToolError> {
             "`set` names no field; an empty text counts as absent",
             "give at least one field; to clear one use mode remove with `*`",
         ));
+    }
+    let texts = [
+        ("description", wish.description.as_ref()),
+        ("display_name", wish.display_name.as_ref()),
+    ];
+    for (field, text) in texts {
+        if let Some(text) = text {
+            arguments::check_text(&format!("set.{field}"), text)?;
+        }
+    }
+    for (name, text) in &wish.columns {
+        arguments::check_text(&format!("set.columns.{name}"), text)?;
     }
     Ok(wish)
 }

@@ -94,10 +94,13 @@ struct Assignee {
 async fn call(context: &Context, sent: Value) -> Outcome {
     let arguments: Arguments = arguments::read(sent)?;
     check(&arguments)?;
+    if let Some(comment) = &arguments.comment {
+        arguments::check_text("comment", comment)?;
+    }
     let catalog = context.catalog()?.fresh();
     let is_dry = arguments.dry_run.unwrap_or(true);
     if let (Catalog::Snapshot(_), false) = (&catalog, is_dry) {
-        return Err(crate::catalog::changes::read_only().into());
+        return Err(ToolError::of_local_copy());
     }
     let test = test_of(&catalog, &arguments.test).await?;
     let before = open_incident(context, &catalog, &test).await?;
@@ -233,7 +236,7 @@ async fn test_of(catalog: &Catalog, written: &str) -> Result<Target, ToolError> 
 }
 
 fn about(argument: &'static str) -> impl Fn(CatalogError) -> ToolError {
-    move |error| ToolError::from(error).about(argument)
+    move |error| ToolError::of_name(argument, error)
 }
 
 async fn incidents_of(

@@ -56,6 +56,16 @@ pub(super) async fn near_live(client: &Client, reference: &Reference) -> Vec<Str
         .unwrap_or_default();
     // New servers show what is deleted unless they are told not to; nobody means that.
     hits.retain(|hit| !wire::is_deleted(&hit.document));
+    // The right name, but of another type.
+    let of_other_type: Vec<String> = hits
+        .iter()
+        .filter(|_| reference.entity_type.is_some())
+        .filter(|hit| wire::text(&hit.document, "fullyQualifiedName").as_ref() == Some(written))
+        .map(|hit| format!("{}:{written}", hit.entity_type))
+        .collect();
+    if !of_other_type.is_empty() {
+        return of_other_type;
+    }
     if hits.is_empty() {
         let words = words_of(fqn::parts(written).last().map_or("", String::as_str));
         if !words.is_empty() {

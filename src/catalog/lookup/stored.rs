@@ -78,6 +78,18 @@ pub(super) fn near_in_snapshot(
     let Name::Fqn(written) = &reference.name else {
         return Ok(Vec::new());
     };
+    // The right name, but of another type.
+    if reference.entity_type.is_some() {
+        let untyped = Reference {
+            entity_type: None,
+            ..reference.clone()
+        };
+        match find_in_snapshot(snapshot, &untyped) {
+            Ok(found) => return Ok(vec![format!("{}:{written}", found.entity_type)]),
+            Err(CatalogError::Ambiguous { candidates, .. }) => return Ok(candidates),
+            Err(_) => {}
+        }
+    }
     let mut names = Vec::new();
     for (kind, _) in SNAPSHOT_KINDS {
         names.extend(snapshot.names(*kind)?);

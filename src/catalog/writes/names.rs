@@ -118,7 +118,12 @@ impl Catalog {
 
     /// A user or team by name (`maria.santos`, `team:data-platform`) or display name.
     async fn owner(&self, written: &str) -> Result<Known, UpdateError> {
-        let reference = Reference::parse(written)?;
+        let reference = Reference::parse(written).map_err(|_| Impossible {
+            field: "owners".into(),
+            message: format!("there is no user or team {written}"),
+            next_step: "name users and teams by name or display name".into(),
+            did_you_mean: Vec::new(),
+        })?;
         let types: Vec<&str> = match &reference.entity_type {
             Some(kind) if matches!(kind.as_str(), "user" | "team") => vec![kind.as_str()],
             Some(kind) => {
