@@ -55,7 +55,7 @@ struct Arguments {
     since: Option<String>,
     #[schemars(range(min = 1, max = 200))]
     limit: Option<u32>,
-    /// `next` of the page before.
+    /// `next` of the page before; the rest as it was.
     cursor: Option<String>,
 }
 

@@ -51,7 +51,7 @@ struct Arguments {
     kinds: Option<Vec<Kind>>,
     #[schemars(range(min = 1, max = 200))]
     limit: Option<u32>,
-    /// `next` of the page before.
+    /// `next` of the page before; the rest as it was.
     cursor: Option<String>,
 }
 

@@ -35,8 +35,6 @@ pub const TOOL: Tool = Tool {
                 ("returned", schema::integer()),
                 ("complete", schema::boolean()),
                 ("next", schema::string()),
-                ("source", schema::string()),
-                ("as_of", schema::string()),
             ],
         )
     },
@@ -56,7 +54,7 @@ struct Arguments {
     /// Columns (and members of lists) of each entity; default 50.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<usize>,
-    /// `next` of the answer before.
+    /// `next` of the page before; the rest as it was.
     cursor: Option<String>,
 }
 

@@ -11,11 +11,12 @@ use crate::{
         Catalog, CatalogError, EntitySummary, EntityType, Reference, fqn,
         graph::{Detail, Graph, Node, NodeIndex},
         lineage::Lineage,
+        model,
         near::near_names,
     },
 };
 
-const HOW_TO_NAME: &str = "give an FQN, type:fqn, an id or a page address";
+const HOW_TO_NAME: &str = "give an FQN, type:fqn, an id or a page URL";
 
 /// The entity that an argument names; errors name the argument.
 pub async fn entity(
@@ -289,9 +290,7 @@ pub fn some<S: AsRef<str>>(all: &[S], most: usize) -> Value {
 
 /// `Tier1` for `Tier.Tier1`.
 pub fn tier(node: &Node) -> Option<&str> {
-    node.tier
-        .as_deref()
-        .map(|tier| tier.strip_prefix("Tier.").unwrap_or(tier))
+    node.tier.as_deref().map(model::tier_name)
 }
 
 #[cfg(test)]

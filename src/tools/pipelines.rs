@@ -1,6 +1,6 @@
 //! Finds the ingestion pipeline that an argument names.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use super::{ErrorCode, ToolError, arguments};
 use crate::catalog::{Catalog, ingestion::IngestionPipeline, scope::Scope};
@@ -35,7 +35,18 @@ fn pick(
     match of_name[..] {
         [one] => Ok(one.clone()),
         [] => {
-            let names = all.iter().map(|pipeline| pipeline.fqn.as_str());
+            let by_fqn = arguments::near(name, all.iter().map(|one| one.fqn.as_str()));
+            // Few people write the service before it.
+            let by_name = arguments::near(name, all.iter().map(|one| one.name.as_str()));
+            let mut near_ones: Vec<String> = all
+                .iter()
+                .filter(|one| by_name.contains(&one.name))
+                .map(|one| one.fqn.clone())
+                .chain(by_fqn)
+                .collect();
+            let mut seen = BTreeSet::new();
+            near_ones.retain(|fqn| seen.insert(fqn.clone()));
+            near_ones.truncate(5);
             let error = ToolError::new(
                 ErrorCode::NotFound,
                 match cut {
@@ -48,7 +59,7 @@ fn pick(
             );
             Err(error
                 .about("pipeline")
-                .did_you_mean(arguments::near(name, names))
+                .did_you_mean(near_ones)
                 .then("get_ingestion without arguments lists them"))
         }
         _ => Err(ToolError::new(
