@@ -43,20 +43,17 @@ pub fn of_text(text: &str) -> usize {
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
         if is_latin(character) {
-            let mut letters = 1;
+            let mut word = Word::default();
+            word.add(character);
             let mut last = character;
             // `dataType` is cut before the capital, `SQL` is not.
             while let Some(next) = characters.next_if(|next| {
                 is_latin(*next) && !(last.is_ascii_lowercase() && next.is_ascii_uppercase())
             }) {
-                letters += 1;
+                word.add(next);
                 last = next;
             }
-            tokens += if letters <= 6 {
-                1
-            } else {
-                usize::div_ceil(letters, 5)
-            };
+            tokens += word.tokens();
         } else if character.is_ascii_digit() {
             let mut digits = 1;
             while characters.next_if(char::is_ascii_digit).is_some() {
@@ -75,10 +72,60 @@ pub fn of_text(text: &str) -> usize {
             let is_before_word = characters.peek().is_some_and(|next| is_latin(*next));
             tokens += usize::div_ceil(signs - usize::from(is_before_word && signs < 3), 3);
         } else {
-            tokens += 1;
+            tokens += if is_common(character) { 1 } else { 3 };
         }
     }
     tokens
+}
+
+/// A run of Latin letters.
+#[derive(Default)]
+struct Word {
+    letters: usize,
+    vowels: usize,
+    accents: usize,
+    capitals: usize,
+}
+
+impl Word {
+    fn add(&mut self, letter: char) {
+        self.letters += 1;
+        self.capitals += usize::from(letter.is_uppercase());
+        self.accents += usize::from(!letter.is_ascii());
+        self.vowels += usize::from("aeiouyAEIOUY".contains(letter) || !letter.is_ascii());
+    }
+
+    /// A word of a language takes about a token for five letters; a hash, a key or noise, which
+    /// has fewer vowels or no end, five for eight.
+    fn tokens(&self) -> usize {
+        let is_word = self.letters <= 20
+            && self.vowels * 4 >= self.letters
+            && self.vowels * 3 <= self.letters * 2;
+        let plain = match self.letters {
+            0..=3 => 1,
+            4..=6 if is_word => 1,
+            letters if is_word => usize::div_ceil(letters, 5),
+            letters if self.capitals * 2 > letters => usize::div_ceil(letters * 3, 4),
+            letters => usize::div_ceil(letters * 5, 8),
+        };
+        let accents = match self.letters {
+            0..=3 => 0,
+            letters if self.accents * 2 <= letters => self.accents / 3,
+            _ => self.accents * 2,
+        };
+        plain + accents
+    }
+}
+
+/// Of a script, or a sign, that is written much: about a token each. Others take one a byte.
+fn is_common(character: char) -> bool {
+    matches!(character,
+        '\u{0370}'..='\u{06FF}'
+        | '\u{0900}'..='\u{0E7F}'
+        | '\u{2010}'..='\u{2044}'
+        | '\u{3000}'..='\u{30FF}'
+        | '\u{4E00}'..='\u{9FFF}'
+        | '\u{AC00}'..='\u{D7A3}')
 }
 
 /// A letter of the Latin script, accents included; other scripts take about a token a letter.

@@ -36,6 +36,22 @@ pub fn value(value: Value) -> Value {
     }
 }
 
+/// Every string inside, keys too, of at most `longest` characters and what is said of the cut.
+pub fn shorter(value: Value, longest: usize) -> Value {
+    match value {
+        Value::String(string) => self::text(&string, longest).into(),
+        Value::Array(items) => items
+            .into_iter()
+            .map(|item| shorter(item, longest))
+            .collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, field)| (self::text(&name, longest), shorter(field, longest)))
+            .collect(),
+        other => other,
+    }
+}
+
 /// Control characters other than line feed and tab, and the format characters that hide or
 /// reorder text: Unicode bidirectional controls (UAX #9), zero-width characters, soft hyphen,
 /// the byte order mark, tag characters and interlinear annotation.

@@ -122,22 +122,49 @@ impl Answer {
         self
     }
 
-    /// The structured form: cleaned, with the warnings as the last field.
+    /// The structured form: cleaned; where it comes from is the first, the warnings the last field.
     pub fn structured(&self) -> Map<String, Value> {
-        let mut fields = self.fields.clone();
+        let mut rest = self.fields.clone();
+        let mut fields: Map<String, Value> = ["source", "as_of"]
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), rest.shift_remove(name)?)))
+            .collect();
+        fields.extend(rest);
         if !self.warnings.is_empty() {
             fields.insert("warnings".into(), self.warnings.clone().into());
         }
-        fields
+        let fields = fields
             .into_iter()
             .map(|(name, value)| (name, clean::value(value)))
-            .collect()
+            .collect();
+        below_the_cap(fields)
     }
 
     /// The text form: the same facts in fewer tokens.
     pub fn text(&self) -> String {
         text::render(&self.structured())
     }
+}
+
+/// Cuts the longest texts where all together exceed the hard cap: names and texts of a catalog may
+/// be of any length, and no list of them can be so short that it always fits.
+fn below_the_cap(mut fields: Map<String, Value>) -> Map<String, Value> {
+    for longest in [1_000, 300, 100, 40] {
+        let value = Value::Object(fields);
+        let is_below = budget::of_value(&value) <= Budget::HARD.tokens();
+        let Value::Object(whole) = value else {
+            return Map::new();
+        };
+        fields = whole;
+        if is_below {
+            return fields;
+        }
+        fields = fields
+            .into_iter()
+            .map(|(name, value)| (name, clean::shorter(value, longest)))
+            .collect();
+    }
+    fields
 }
 
 fn is_empty(value: &Value) -> bool {

@@ -79,19 +79,23 @@ fn is_short(value: &Value) -> bool {
 fn one_line_of(fields: &Map<String, Value>) -> String {
     fields
         .iter()
-        .map(|(name, value)| format!("{name} {}", scalar(value)))
+        .map(|(name, value)| format!("{}={}", item(name.clone()), short(value)))
         .collect::<Vec<_>>()
         .join(", ")
 }
 
 fn table_into(table: &Map<String, Value>, depth: usize, text: &mut String) {
     if let Some(Value::String(prefix)) = table.get("prefix") {
-        text.push_str(&format!(" (fqn below {prefix})"));
+        text.push_str(&format!(" (each fqn begins with {})", plain(prefix)));
     }
     for (name, value) in table {
         if !matches!(name.as_str(), "columns" | "rows" | "prefix") {
             text.push_str(&format!(" {name}={}", scalar(value)));
         }
+    }
+    if table["rows"].as_array().is_some_and(Vec::is_empty) {
+        text.push_str(": none\n");
+        return;
     }
     text.push_str(":\n");
     let rows = [&table["columns"]]
@@ -99,17 +103,52 @@ fn table_into(table: &Map<String, Value>, depth: usize, text: &mut String) {
         .chain(table["rows"].as_array().into_iter().flatten());
     for row in rows {
         indent(depth, text);
-        let cells: Vec<String> = row.as_array().into_iter().flatten().map(cell).collect();
-        text.push_str(cells.join("|").trim_end_matches('|'));
+        let mut cells: Vec<String> = row.as_array().into_iter().flatten().map(cell).collect();
+        while cells.last().is_some_and(String::is_empty) {
+            cells.pop();
+        }
+        text.push_str(&cells.join("|"));
         text.push('\n');
     }
 }
 
-/// A value on one line. Line ends are escaped, so that text from outside cannot imitate a field.
+/// Text on one line. Line ends are escaped, so that text from outside cannot imitate a field; the
+/// sign that escapes is escaped too, so that what was meant can be told.
+fn plain(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('\n', "\\n")
+        .replace('\t', " ")
+}
+
+/// One of several that commas part: in quotes where it holds a comma itself.
+fn item(text: String) -> String {
+    if text.contains(", ") {
+        format!("\"{}\"", text.replace('"', "\\\""))
+    } else {
+        text
+    }
+}
+
+/// The value of a field that shares its line with others.
+fn short(value: &Value) -> String {
+    match value {
+        Value::Array(items) if items.len() != 1 => format!("[{}]", scalar(value)),
+        Value::String(text) => item(plain(text)),
+        other => scalar(other),
+    }
+}
+
+/// A value on one line.
 fn scalar(value: &Value) -> String {
     match value {
-        Value::String(text) => text.replace('\n', "\\n").replace('\t', " "),
-        Value::Array(items) => items.iter().map(scalar).collect::<Vec<_>>().join(", "),
+        Value::String(text) => plain(text),
+        Value::Array(items) => {
+            let items = items.iter().map(|value| match value {
+                Value::String(text) => item(plain(text)),
+                other => scalar(other),
+            });
+            items.collect::<Vec<_>>().join(", ")
+        }
         Value::Null => String::new(),
         Value::Object(fields) => format!("({})", one_line_of(fields)),
         other => other.to_string(),
@@ -151,6 +190,23 @@ mod tests {
                 "hits": {"columns": ["fqn", "tier"], "rows": [["a|b", "1"], ["c", null]]}
             })),
             "description: fine\\ntotal: 0\nhits:\nfqn|tier\na\\|b|1\nc"
+        );
+        assert_eq!(
+            rendered(json!({
+                "contract": {"name": "a, state=passed", "of": ["b", "c"]},
+                "tags": ["one, two", "three"],
+                "hits": {"columns": ["fqn", "why"], "rows": [["c:\\new", "ends|"]]}
+            })),
+            "contract: name=\"a, state=passed\", of=[b, c]\ntags: \"one, two\", three\n\
+             hits:\nfqn|why\nc:\\\\new|ends\\|"
+        );
+    }
+
+    #[test]
+    fn a_table_without_rows_says_so() {
+        assert_eq!(
+            rendered(json!({"total": 0, "hits": {"columns": ["fqn"], "rows": []}})),
+            "total: 0\nhits: none"
         );
     }
 }

@@ -121,6 +121,11 @@ pub struct EntitySummary {
     pub version: Option<f64>,
 }
 
+/// A tier as answers name it, `Tier1` for `Tier.Tier1`; filters and changes take both.
+pub fn tier_name(fqn: &str) -> &str {
+    fqn.strip_prefix("Tier.").unwrap_or(fqn)
+}
+
 /// How a caller names an entity: FQN, `type:fqn`, id, or the address of its page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {

@@ -430,18 +430,21 @@ fn shown(key: &str, facet: Facet, pages: &[Page]) -> String {
         return format!("Tier.Tier{number}");
     }
     let entities = pages.iter().flat_map(|page| &page.hits);
+    if facet == Facet::Owner {
+        // Counted by display name; a hit tells the name that filters and changes take.
+        let mut owners = entities.flat_map(|(_, hit)| &hit.entity.owners);
+        let named = owners.find(|owner| {
+            let shown = owner.display_name.as_ref();
+            shown.is_some_and(|shown| shown.to_lowercase() == key)
+        });
+        return named.map_or_else(|| key.to_owned(), |owner| owner.name.clone());
+    }
     let mut names = entities.flat_map(|(_, hit)| -> Vec<&String> {
         let entity = &hit.entity;
         match facet {
             Facet::Service => entity.service.iter().collect(),
-            Facet::Owner => {
-                let owners = entity.owners.iter();
-                owners
-                    .filter_map(|owner| owner.display_name.as_ref())
-                    .collect()
-            }
             Facet::Tag => entity.tags.iter().chain(&entity.terms).collect(),
-            Facet::Tier | Facet::Domain | Facet::Type => Vec::new(),
+            Facet::Owner | Facet::Tier | Facet::Domain | Facet::Type => Vec::new(),
         }
     });
     names

@@ -332,14 +332,11 @@ fn flags(summary: &EntitySummary) -> u8 {
     .fold(0, |flags, (_, flag)| flags | flag)
 }
 
-/// What facets count: one value for each thing, as it is shown.
+/// What facets count: one value for each thing, as filters take it.
 fn labels(summary: &EntitySummary) -> Vec<(&'static str, String)> {
     let mut labels = vec![("type", summary.entity_type.as_str().to_owned())];
     labels.extend(summary.service.iter().map(|it| ("service", it.clone())));
-    labels.extend(summary.owners.iter().map(|owner| {
-        let shown = owner.display_name.as_ref().unwrap_or(&owner.name);
-        ("owner", shown.clone())
-    }));
+    labels.extend(summary.owners.iter().map(|it| ("owner", it.name.clone())));
     labels.extend(summary.tier.iter().map(|it| ("tier", it.clone())));
     labels.extend(summary.tags.iter().map(|it| ("tag", it.clone())));
     labels.extend(summary.terms.iter().map(|it| ("term", it.clone())));

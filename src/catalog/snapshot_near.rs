@@ -120,7 +120,7 @@ pub fn named(snapshot: &Snapshot, filter: &FilterName) -> Result<Named, CatalogE
     let mut names: Vec<(String, String)> = Vec::new();
     for (fqn, name, display_name) in entities {
         let shown = match filter.argument {
-            "owner" => display_name.clone().unwrap_or_else(|| name.clone()),
+            "owner" => name.clone(),
             _ => fqn.clone(),
         };
         for name in [fqn, name].into_iter().chain(display_name) {

@@ -9,8 +9,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Call, Context, Effect, Outcome, Tool, ToolError, Toolset, arguments, lineage,
+    Call, Context, Effect, ErrorCode, Outcome, Tool, ToolError, Toolset, arguments, lineage,
     schema::{self, list, object, string, table},
+    subject,
 };
 use crate::{
     answer::{self, Answer, Budget, Table, Total},
@@ -39,8 +40,6 @@ pub const TOOL: Tool = Tool {
             ("dashboards", list(string())),
             ("unknown", object()),
             ("more_beyond", list(string())),
-            ("source", string()),
-            ("as_of", string()),
         ]);
         schema::result(
             &["of", "affected", "items", "total", "returned", "complete"],
@@ -52,7 +51,7 @@ pub const TOOL: Tool = Tool {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Arguments {
-    /// FQN, type:fqn, id or page address.
+    /// FQN, type:fqn, id or page URL.
     entity: Option<String>,
     /// Instead of entity: a service of the catalog.
     service: Option<String>,
@@ -63,7 +62,7 @@ struct Arguments {
     depth: Option<u32>,
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
-    /// `next` of the page before.
+    /// `next` of the page before; the rest as it was.
     cursor: Option<String>,
 }
 
@@ -161,7 +160,12 @@ async fn subject(catalog: &Catalog, asked: &Arguments) -> Result<EntitySummary, 
     match (&asked.entity, &asked.service) {
         (Some(entity), None) => lineage::entity(catalog, "entity", entity).await,
         (None, Some(service)) => {
-            let found = lineage::entity(catalog, "service", service).await?;
+            let found = match lineage::entity(catalog, "service", service).await {
+                Err(error) if error.code == ErrorCode::NotFound => {
+                    return Err(subject::near_services(catalog, service, error).await);
+                }
+                found => found?,
+            };
             if found.entity_type.as_str().ends_with("Service") {
                 Ok(found)
             } else {

@@ -36,6 +36,7 @@ pub const TOOL: Tool = Tool {
                 ("pipeline", schema::string()),
                 ("state", schema::string()),
                 ("applied", schema::boolean()),
+                ("next_step", schema::string()),
                 ("run", schema::object()),
             ],
         )
@@ -96,7 +97,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         answer.put("applied", false);
         put_run(&mut answer, pipeline.last.as_ref());
         if !matches!(client, PipelineClient::Disabled { .. }) {
-            answer.put("next_step", "repeat the call with dry_run false to do it");
+            answer.put("next_step", subject::after_dry_run(&catalog));
         }
         return Ok(answer);
     }

@@ -39,8 +39,6 @@ pub const TOOL: Tool = Tool {
                 ("removed", list(string())),
                 ("before", object()),
                 ("next_step", string()),
-                ("source", string()),
-                ("as_of", string()),
             ],
         )
     },
@@ -155,7 +153,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         let edge = plan.after.clone().unwrap_or_default();
         answer.put("edge", ends(shown(&edge, &from, &to), &from, &to));
         if !plan.changes_nothing {
-            answer.put("next_step", "repeat with dry_run false to apply it");
+            answer.put("next_step", super::subject::after_dry_run(&catalog));
         }
         return Ok(answer);
     }

@@ -8,7 +8,7 @@ use crate::{
         columns::Column,
         entities::Entity,
         facts::{Members, time},
-        model::Owner,
+        model::{Owner, tier_name},
     },
 };
 
@@ -92,7 +92,7 @@ pub fn fields(entity: &Entity, view: View) -> Map<String, Value> {
         put("data_products", several(&entity.data_products));
     }
     if view.tags {
-        put("tier", summary.tier.clone().into());
+        put("tier", summary.tier.as_deref().map(tier_name).into());
         put("tags", several(&summary.tags));
         put("terms", several(&summary.terms));
         let is_bare = summary.tags.is_empty() && summary.terms.is_empty() && summary.tier.is_none();
@@ -159,10 +159,17 @@ pub fn fields(entity: &Entity, view: View) -> Map<String, Value> {
     fields
 }
 
-/// `data-platform (Data Platform)`: the name to search by, the name to read.
+/// `data-platform`, the name that filters and changes take; `u4711 (Maria Santos)` where the name
+/// does not tell who that is.
 pub fn owner(owner: &Owner) -> String {
+    let letters = |name: &str| {
+        let letters = name.chars().filter(|character| character.is_alphanumeric());
+        letters.collect::<String>().to_lowercase()
+    };
     match &owner.display_name {
-        Some(display) if *display != owner.name => format!("{} ({display})", owner.name),
+        Some(display) if letters(display) != letters(&owner.name) => {
+            format!("{} ({display})", owner.name)
+        }
         _ => owner.name.clone(),
     }
 }
@@ -311,7 +318,7 @@ pub fn column_table(
             column.name.clone().into(),
             column.data_type.clone().into(),
             column.key.clone().into(),
-            column.tags.join(" ").into(),
+            column.tags.clone().into(),
             column
                 .description
                 .as_ref()
@@ -346,7 +353,7 @@ fn without_empty_ends(mut table: Value) -> Value {
                 while cells.len() > 1
                     && cells
                         .last()
-                        .is_some_and(|cell| cell.is_null() || cell == "")
+                        .is_some_and(|cell| cell.is_null() || *cell == "" || *cell == json!([]))
                 {
                     cells.pop();
                 }

@@ -51,8 +51,6 @@ pub const TOOL: Tool = Tool {
                 ("other_way", object()),
                 ("unresolved", list(object())),
                 ("note", string()),
-                ("source", string()),
-                ("as_of", string()),
             ],
         )
     },

@@ -56,7 +56,7 @@ struct Arguments {
     /// Rows of a page (default 20).
     #[schemars(range(min = 1, max = 200))]
     limit: Option<u32>,
-    /// `next` of the page before.
+    /// `next` of the page before; the rest as it was.
     cursor: Option<String>,
 }
 

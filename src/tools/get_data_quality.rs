@@ -27,7 +27,12 @@ pub const TOOL: Tool = Tool {
     effect: Effect::Read,
     arguments: schema::of_arguments::<Arguments>,
     result: || {
-        let mut fields = vec![("counts", schema::object()), ("incidents", schema::table())];
+        let mut fields = vec![
+            ("shown", schema::string()),
+            ("since", schema::string()),
+            ("counts", schema::object()),
+            ("incidents", schema::table()),
+        ];
         fields.extend(schema::paged("tests"));
         schema::result(
             &["tests", "counts", "total", "returned", "complete"],
@@ -50,7 +55,7 @@ struct Arguments {
     /// Rows of a page (default 25).
     #[schemars(range(min = 1, max = 200))]
     limit: Option<u32>,
-    /// `next` of the page before.
+    /// `next` of the page before; the rest as it was.
     cursor: Option<String>,
 }
 
@@ -241,14 +246,16 @@ fn put_incidents(answer: &mut Answer, all: &[Incident], since: Option<i64>) {
             incident.reason.clone().into(),
         ]);
     }
-    if !table.is_empty() {
-        answer.put("incidents", table.into_value());
-    }
-    if listed.len() > MOST_INCIDENTS {
+    table.cut_to(answer.room() / 2);
+    if listed.len() > table.len() {
         answer.warn(format!(
-            "{MOST_INCIDENTS} of {} incidents are listed, newest first: name an entity for fewer",
+            "{} of {} incidents are listed, newest first: name an entity for fewer",
+            table.len(),
             listed.len()
         ));
+    }
+    if !table.is_empty() {
+        answer.put("incidents", table.into_value());
     }
 }
 

@@ -37,8 +37,6 @@ pub const TOOL: Tool = Tool {
                 ("returned", schema::integer()),
                 ("complete", schema::boolean()),
                 ("next", schema::string()),
-                ("source", schema::string()),
-                ("as_of", schema::string()),
             ],
         )
     },
@@ -58,7 +56,7 @@ struct Arguments {
     /// Columns (and members of lists) of each entity; default 50.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<usize>,
-    /// `next` of the answer before.
+    /// `next` of the page before; the rest as it was.
     cursor: Option<String>,
 }
 
@@ -318,7 +316,7 @@ fn answer(
                 let mut fields = entity_view::fields(&read.entity, view);
                 for (name, part) in &read.parts {
                     let value = match part {
-                        Ok(Some(value)) => value.clone(),
+                        Ok(Some(value)) => counted(value.clone()),
                         Ok(None) => "none".into(),
                         Err(error) => {
                             answer.warn(format!(
@@ -509,6 +507,17 @@ fn is_about_one_entity(error: &CatalogError) -> bool {
 }
 
 /// Not found, deleted, not allowed and could not look are different answers.
+/// A list that says how much it is of says whether that is all, too.
+fn counted(mut part: Value) -> Value {
+    if let Value::Object(fields) = &mut part
+        && let (Some(total), Some(returned)) = (fields.get("total"), fields.get("returned"))
+    {
+        let is_whole = total == returned && !fields.contains_key("columns_in_all");
+        fields.entry("complete").or_insert(is_whole.into());
+    }
+    part
+}
+
 fn missing_row(written: &str, error: &CatalogError) -> Vec<Value> {
     let reason = match error {
         CatalogError::NotFound { .. } => "not_found",

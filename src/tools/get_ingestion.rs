@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, stream};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    Call, Context, Effect, Outcome, Tool, ToolError, Toolset, arguments, pipelines, schema,
-    subject, time,
+    Call, Context, Effect, Outcome, Tool, ToolError, Toolset, arguments, lineage, pipelines,
+    schema, subject, time,
 };
 use crate::{
     answer::{Answer, Budget, CursorScope, Page, Table, Total, clean, time as times},
@@ -35,6 +35,7 @@ pub const TOOL: Tool = Tool {
     result: || {
         let mut fields = vec![
             ("state", schema::string()),
+            ("since", schema::string()),
             ("services", schema::table()),
             ("errors", schema::table()),
             ("runs", schema::table()),
@@ -59,7 +60,7 @@ struct Arguments {
     /// Rows of a page (default 25).
     #[schemars(range(min = 1, max = 200))]
     limit: Option<u32>,
-    /// `next` of the page before.
+    /// `next` of the page before; the rest as it was.
     cursor: Option<String>,
 }
 
@@ -71,6 +72,8 @@ const LONGEST_RANGE: i64 = 100 * times::DAY;
 /// Pipelines whose runs are read; each costs a request or two.
 const MOST_PIPELINES: usize = 300;
 const AT_ONCE: usize = 6;
+/// Late or failed pipelines that a service's row names; the rest is counted.
+const MOST_NAMES: usize = 5;
 /// Different errors that are listed.
 const MOST_ERRORS: usize = 10;
 
@@ -273,7 +276,6 @@ fn pipeline_table() -> Table {
         "schedule",
         "enabled",
         "last",
-        "last_at",
         "success_rate",
         "runs",
         "fresh",
@@ -299,11 +301,12 @@ fn row(one: &Looked) -> Vec<Value> {
             false.into()
         },
         match (last, &one.runs) {
-            (Some(run), _) => run.state.as_str().into(),
-            (None, Some(_)) => "never_ran".into(),
+            (Some(run), _) => {
+                json!({"state": run.state.as_str(), "at": times::text(run.started)})
+            }
+            (None, Some(_)) => json!({"state": "never_ran"}),
             (None, None) => Value::Null,
         },
-        last.map(|run| times::text(run.started)).into(),
         rate.map(|rate| (rate * 100.0).round() / 100.0).into(),
         one.runs
             .as_ref()
@@ -352,14 +355,16 @@ fn put_services(answer: &mut Answer, all: &[Looked]) {
             } else {
                 Value::Null
             },
-            sums.late.clone().into(),
-            sums.failed.clone().into(),
+            lineage::some(&sums.late, MOST_NAMES),
+            lineage::some(&sums.failed, MOST_NAMES),
             sums.youngest.map(times::length).into(),
         ]);
     }
-    if services.len() > 20 {
+    table.cut_to(answer.room() / 2);
+    if services.len() > table.len() {
         answer.warn(format!(
-            "20 of {} services are summed up: name one",
+            "{} of {} services are summed up: name one",
+            table.len(),
             services.len()
         ));
     }
@@ -418,14 +423,16 @@ fn put_errors(answer: &mut Answer, all: &[Looked]) {
             seen.stack_trace.map(|trace| clean::text(trace, 400)).into(),
         ]);
     }
-    if !table.is_empty() {
-        answer.put("errors", table.into_value());
-    }
-    if errors.len() > MOST_ERRORS {
+    table.cut_to(answer.room() / 2);
+    if errors.len() > table.len() {
         answer.warn(format!(
-            "{MOST_ERRORS} of {} different errors are listed",
+            "{} of {} different errors are listed, newest first: name a pipeline",
+            table.len(),
             errors.len()
         ));
+    }
+    if !table.is_empty() {
+        answer.put("errors", table.into_value());
     }
     if unexplained > 0 {
         answer.warn(format!(

@@ -48,8 +48,6 @@ pub const TOOL: Tool = Tool {
             ("column", object()),
             ("columns", table()),
             ("table_level_only", object()),
-            ("source", string()),
-            ("as_of", string()),
             ("depth", integer()),
         ]);
         schema::result(
@@ -62,7 +60,7 @@ pub const TOOL: Tool = Tool {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Arguments {
-    /// FQN, type:fqn, id or page address.
+    /// FQN, type:fqn, id or page URL.
     entity: String,
     /// Default both.
     direction: Option<Way>,
@@ -77,7 +75,7 @@ struct Arguments {
     details: Option<bool>,
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
-    /// `next` of the page before.
+    /// `next` of the page before; the rest as it was.
     cursor: Option<String>,
 }
 

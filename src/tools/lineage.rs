@@ -11,6 +11,7 @@ use crate::{
         Catalog, CatalogError, EntitySummary, EntityType, Reference, fqn,
         graph::{Detail, Graph, Node, NodeIndex},
         lineage::Lineage,
+        model,
         near::near_names,
     },
 };
@@ -299,9 +300,7 @@ pub fn some<S: AsRef<str>>(all: &[S], most: usize) -> Value {
 
 /// `Tier1` for `Tier.Tier1`.
 pub fn tier(node: &Node) -> Option<&str> {
-    node.tier
-        .as_deref()
-        .map(|tier| tier.strip_prefix("Tier.").unwrap_or(tier))
+    node.tier.as_deref().map(model::tier_name)
 }
 
 #[cfg(test)]

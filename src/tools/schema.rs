@@ -95,9 +95,14 @@ pub fn result(required: &[&str], fields: &[(&str, Value)]) -> Map<String, Value>
         .iter()
         .map(|(name, schema)| ((*name).to_owned(), schema.clone()))
         .collect();
-    properties
-        .entry("warnings")
-        .or_insert_with(|| list(string()));
+    // What any answer may say.
+    for (name, schema) in [
+        ("source", string()),
+        ("as_of", string()),
+        ("warnings", list(string())),
+    ] {
+        properties.entry(name).or_insert(schema);
+    }
     schema.insert("properties".into(), properties.into());
     schema.insert("required".into(), json!(required));
     schema
@@ -121,7 +126,7 @@ pub fn table() -> Value {
         "type": "object",
         "properties": {
             "columns": {"type": "array", "items": {"type": "string"}},
-            "prefix": {"type": "string"},
+            "prefix": {"type": "string", "description": "Stands before each cell of the column fqn"},
             "rows": {"type": "array", "items": {"type": "array", "items": {}}}
         },
         "required": ["columns", "rows"]

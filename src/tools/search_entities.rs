@@ -1,5 +1,7 @@
 //! `search_entities`: words, exact FQN or filters in; hits with why they matched out.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -11,7 +13,7 @@ use super::{
 use crate::{
     answer::{Answer, Budget, Page, Table, Total},
     catalog::{
-        Catalog, EntityType, fqn,
+        Catalog, EntitySummary, EntityType, fqn, model,
         search::{self, Counts, FilterName, Filters, Found, Hit, Named, Question},
         search_text::Typed,
     },
@@ -32,8 +34,6 @@ pub const TOOL: Tool = Tool {
         fields.extend([
             ("facets", schema::object()),
             ("did_you_mean", schema::list(schema::string())),
-            ("source", schema::string()),
-            ("as_of", schema::string()),
         ]);
         schema::result(&["hits", "total", "returned", "complete"], &fields)
     },
@@ -42,34 +42,34 @@ pub const TOOL: Tool = Tool {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Arguments {
-    /// Words or an exact FQN; leave out to list by filters
+    /// Words or an exact FQN; leave out to list by filters.
     query: Option<String>,
     /// Entity types: table, dashboard, user, …
     types: Option<Vec<String>>,
-    /// Service name
+    /// Service name.
     service: Option<String>,
-    /// User or team, by name or display name
+    /// User or team, by name or display name.
     owner: Option<String>,
-    /// All of these classification tags
+    /// All of these classification tags.
     tags: Option<Vec<String>>,
-    /// 1 to 5
+    /// Tier1 to Tier5.
     tier: Option<String>,
-    /// Domain
+    /// Domain.
     domain: Option<String>,
-    /// Glossary term
+    /// Glossary term.
     term: Option<String>,
-    /// Has a column of this name
+    /// Has a column of this name.
     column: Option<String>,
-    /// Lacks all of these
+    /// Lacks all of these.
     missing: Option<Vec<Missing>>,
-    /// Deleted entities instead
+    /// Deleted entities instead.
     deleted: Option<bool>,
-    /// Counts over all hits
+    /// Counts over all hits.
     facets: Option<Vec<Facet>>,
-    /// Hits, 10 by default
+    /// Hits, 10 by default.
     #[schemars(range(min = 1, max = 100))]
     limit: Option<u64>,
-    /// `next` of the answer before
+    /// `next` of the page before; the rest as it was.
     cursor: Option<String>,
 }
 
@@ -110,7 +110,11 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let start = scope.position(arguments.cursor.as_deref())?;
     let question = question(arguments, start)?;
     let catalog = context.catalog()?;
-    let found = catalog.search(&question, context.deadline()).await?;
+    let mut found = catalog.search(&question, context.deadline()).await?;
+    // An exact name is looked up and not searched for: nobody counted.
+    if found.counts.is_empty() && found.total == Total::Exact(found.hits.len() as u64) {
+        found.counts = counted(&found.hits, &question.facets);
+    }
     let is_nothing = found.total == Total::Exact(0);
     let mut answer = Answer::new(Budget::DEFAULT);
     if let Some(as_of) = catalog.as_of() {
@@ -336,7 +340,7 @@ fn table(found: Found) -> Table {
         let owners: Vec<&str> = entity
             .owners
             .iter()
-            .map(|owner| owner.display_name.as_deref().unwrap_or(&owner.name))
+            .map(|owner| owner.name.as_str())
             .collect();
         table.push(vec![
             entity.fqn.clone().into(),
@@ -348,15 +352,37 @@ fn table(found: Found) -> Table {
             } else {
                 json!(owners)
             },
-            entity
-                .tier
-                .as_deref()
-                .map(|tier| tier.strip_prefix("Tier.").unwrap_or(tier))
-                .into(),
+            entity.tier.as_deref().map(model::tier_name).into(),
             why.into(),
         ]);
     }
     table
+}
+
+/// Counts over hits that are all there are.
+fn counted(hits: &[Hit], facets: &[search::Facet]) -> Vec<Counts> {
+    let values_of = |entity: &EntitySummary, facet| -> Vec<String> {
+        match facet {
+            search::Facet::Type => vec![entity.entity_type.to_string()],
+            search::Facet::Service => entity.service.iter().cloned().collect(),
+            search::Facet::Owner => entity.owners.iter().map(|it| it.name.clone()).collect(),
+            search::Facet::Tier => entity.tier.iter().cloned().collect(),
+            search::Facet::Tag => entity.tags.iter().chain(&entity.terms).cloned().collect(),
+            search::Facet::Domain => entity.domains.clone(),
+        }
+    };
+    let count = |&facet| {
+        let mut values: BTreeMap<String, u64> = BTreeMap::new();
+        for value in hits.iter().flat_map(|hit| values_of(&hit.entity, facet)) {
+            *values.entry(value).or_default() += 1;
+        }
+        Counts {
+            facet,
+            values: values.into_iter().collect(),
+            others: 0,
+        }
+    };
+    facets.iter().map(count).collect()
 }
 
 /// `{"type": {"table": 262, …}, …}`; what is not shown is counted under `(others)`.
@@ -367,7 +393,11 @@ fn facets(counts: &[Counts]) -> Map<String, Value> {
         let mut others = count.others;
         for (position, (value, number)) in count.values.iter().enumerate() {
             if position < MOST_VALUES {
-                values.insert(value.clone(), (*number).into());
+                let value = match count.facet {
+                    search::Facet::Tier => model::tier_name(value),
+                    _ => value,
+                };
+                values.insert(value.to_owned(), (*number).into());
             } else {
                 others += number;
             }

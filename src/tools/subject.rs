@@ -1,11 +1,12 @@
 //! Reads the arguments `entity` and `service`, and the time that a catalog's answers are true of.
 
-use super::{Context, ToolError};
+use super::{Context, ErrorCode, ToolError};
 use crate::{
     answer::Answer,
     catalog::{
         Catalog, CatalogError, Reference,
         scope::{Scope, Target},
+        search::{FilterName, Named},
     },
 };
 
@@ -29,7 +30,12 @@ pub async fn scope(
 
 /// The service that this names.
 pub async fn service(catalog: &Catalog, written: &str) -> Result<Target, ToolError> {
-    let target = resolved(catalog, "service", written).await?;
+    let target = match resolved(catalog, "service", written).await {
+        Err(error) if error.code == ErrorCode::NotFound => {
+            return Err(near_services(catalog, written, error).await);
+        }
+        target => target?,
+    };
     if target.is_service() {
         return Ok(target);
     }
@@ -41,6 +47,18 @@ pub async fn service(catalog: &Catalog, written: &str) -> Result<Target, ToolErr
         ),
         "give the name of a service, or this name as `entity`",
     ))
+}
+
+/// Of near names only those of services: no other can be given as `service`.
+pub async fn near_services(catalog: &Catalog, written: &str, error: ToolError) -> ToolError {
+    let name = FilterName {
+        argument: "service",
+        name: written.trim().to_owned(),
+    };
+    match catalog.named(&name).await {
+        Ok(Named::Unknown(near_ones)) => error.did_you_mean(near_ones),
+        Ok(Named::Known | Named::Unclear) | Err(_) => error,
+    }
 }
 
 /// The entity that this names, as the value of an argument.
@@ -61,6 +79,14 @@ pub fn time_of(context: &Context, catalog: &Catalog) -> i64 {
     match catalog {
         Catalog::Live(_) => context.now.as_millisecond(),
         Catalog::Snapshot(snapshot) => snapshot.as_of().as_millisecond(),
+    }
+}
+
+/// What to do after a write that only showed what it would do.
+pub fn after_dry_run(catalog: &Catalog) -> &'static str {
+    match catalog {
+        Catalog::Live(_) => "nothing was sent; repeat with dry_run false to apply it",
+        Catalog::Snapshot(_) => "a snapshot cannot be changed: this is the difference alone",
     }
 }
 

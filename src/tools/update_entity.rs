@@ -6,12 +6,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Call, Context, Effect, Outcome, Tool, ToolError, Toolset, arguments, schema};
+use super::{Call, Context, Effect, Outcome, Tool, ToolError, Toolset, arguments, schema, subject};
 use crate::{
     answer::{Answer, Budget, Table, clean},
     catalog::{
         Catalog, CatalogError, Reference,
         difference::Mode as Way,
+        model::tier_name,
         writes::{Update, UpdateError, Wish},
     },
 };
@@ -40,8 +41,6 @@ pub const TOOL: Tool = Tool {
                 ("applied", schema::boolean()),
                 ("version", schema::number()),
                 ("next_step", schema::string()),
-                ("source", schema::string()),
-                ("as_of", schema::string()),
             ],
         )
     },
@@ -130,10 +129,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     }
     if let Some(as_of) = catalog.as_of() {
         if !update.changes.is_empty() {
-            answer.put(
-                "next_step",
-                "a snapshot cannot be changed: this is the difference alone",
-            );
+            answer.put("next_step", subject::after_dry_run(&catalog));
         }
         answer.put("source", catalog.source());
         answer.put("as_of", as_of);
@@ -219,9 +215,10 @@ fn wish(fields: Fields) -> Result<Wish, ToolError> {
 }
 
 /// Long texts are cut for showing; what is sent is whole.
-fn shown(value: &Value) -> Value {
+fn shown(field: &str, value: &Value) -> Value {
     const LONGEST: usize = 600;
     match value {
+        Value::String(name) if field == "tier" => tier_name(name).into(),
         Value::String(text) => clean::text(text, LONGEST).into(),
         other => other.clone(),
     }
@@ -235,8 +232,8 @@ fn answer(update: &Update, is_dry: bool) -> Answer {
     for change in &update.changes {
         changes.push(vec![
             change.field.clone().into(),
-            shown(&change.before),
-            shown(&change.after),
+            shown(&change.field, &change.before),
+            shown(&change.field, &change.after),
         ]);
     }
     let total = changes.len();

@@ -34,6 +34,8 @@ pub const TOOL: Tool = Tool {
                 ("test", schema::string()),
                 ("state", schema::object()),
                 ("applied", schema::boolean()),
+                ("next_step", schema::string()),
+                ("note", schema::string()),
             ],
         )
     },
@@ -136,7 +138,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
             json!({"before": describe(&before), "after": describe_planned(&planned)}),
         );
         answer.put("applied", false);
-        answer.put("next_step", "repeat the call with dry_run false to do it");
+        answer.put("next_step", subject::after_dry_run(&catalog));
         return Ok(answer);
     }
     let written = catalog.update_incident(&test.fqn, &resolution).await?;

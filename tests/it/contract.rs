@@ -249,5 +249,6 @@ fn all_tools_together_fit_the_budget() {
         .map(|tool| format!("{} {}", tool["name"], support::tokens(&tool.to_string())))
         .collect();
     let all = support::tokens(&Value::Array(listed).to_string());
+    println!("{all} tokens of 6000");
     assert!(all <= 6_000, "{all} tokens: {}", each.join(", "));
 }

@@ -5,6 +5,7 @@ mod replay;
 mod replay_catalog;
 mod support;
 
+mod answers;
 mod bad_input;
 mod broken;
 mod changes;

@@ -266,13 +266,13 @@ async fn ingestion_tells_fresh_late_and_never_ran_apart() {
     let metadata = of("openpolicy_pg.pg_metadata");
     // Hourly; the copy was taken 64 minutes after the last run began.
     assert_eq!(
-        (&metadata["last"], &metadata["fresh"]),
+        (&metadata["last"]["state"], &metadata["fresh"]),
         (&json!("success"), &json!(true))
     );
     assert_eq!(metadata["age"], "1h 4m");
     let profiler = of("openpolicy_pg.pg_profiler");
     assert_eq!(
-        (&profiler["last"], &profiler["fresh"]),
+        (&profiler["last"]["state"], &profiler["fresh"]),
         (&json!("failed"), &json!(false))
     );
     assert_eq!(
@@ -281,10 +281,10 @@ async fn ingestion_tells_fresh_late_and_never_ran_apart() {
     );
     let usage = of("warehouse.wh_usage");
     assert_eq!(
-        (&usage["last"], &usage["fresh"]),
+        (&usage["last"]["state"], &usage["fresh"]),
         (&json!("never_ran"), &Value::Null)
     );
-    assert_eq!(of("warehouse.wh_lineage")["last"], "running");
+    assert_eq!(of("warehouse.wh_lineage")["last"]["state"], "running");
     let services = told.rows("services");
     assert_eq!(services[0]["service"], "openpolicy_pg");
     assert_eq!(services[0]["fresh"], false);

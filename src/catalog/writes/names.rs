@@ -214,7 +214,7 @@ impl Catalog {
     }
 }
 
-/// `1`, `Tier1` and `Tier.Tier1` are the same tier.
+/// `1`, `Tier1` and `Tier.Tier1` are the same tier; other names stand below `Tier` too.
 fn tier_name(written: &str) -> String {
     let written = written.trim();
     let bare = written
@@ -225,8 +225,10 @@ fn tier_name(written: &str) -> String {
         .trim();
     if bare.len() == 1 && bare.chars().all(|digit| digit.is_ascii_digit()) {
         format!("Tier.Tier{bare}")
-    } else {
+    } else if written.starts_with("Tier.") || written == EVERYTHING {
         written.to_owned()
+    } else {
+        format!("Tier.{written}")
     }
 }
 
@@ -266,7 +268,7 @@ mod tests {
         for written in ["1", "Tier1", "tier1", "Tier.Tier1", " Tier 1"] {
             assert_eq!(tier_name(written), "Tier.Tier1");
         }
-        assert_eq!(tier_name("gold"), "gold");
+        assert_eq!(tier_name("Gold"), "Tier.Gold");
         assert_eq!(tier_name("*"), "*");
     }
 }
