@@ -661,64 +661,26 @@ fn a_snapshot_lives_in_a_file_too() {
     assert!(Snapshot::open(&other).is_err());
 }
 
-/// What this thread has computed, whatever else the machine does.
-fn cpu_time() -> std::time::Duration {
-    let spent = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = spent
-        .split(' ')
-        .next()
-        .and_then(|number| number.parse().ok());
-    std::time::Duration::from_nanos(nanoseconds.unwrap_or(0))
-}
-
-/// Takes seconds: run by `--all`. Times are for a release build on an idle machine; what is held
-/// here is that nothing grows with the catalog.
 #[tokio::test]
-#[ignore = "builds a catalog of 100,000 entities"]
-async fn a_hundred_thousand_entities_are_searched_in_milliseconds() {
+async fn says_where_there_are_too_many_hits_to_rank() {
     let mut builder = snapshot::Builder::in_memory().unwrap();
-    for number in 0..100_000 {
-        let (service, subject) = (number % 50, number % 97);
-        let name = format!("fact_{subject:02}_orders_{number:06}");
-        let fqn = format!("service{service:02}.db.schema{subject:02}.{name}");
-        let document = json!({"id": format!("{number}"), "name": name, "fullyQualifiedName": fqn,
-            "entityType": "table", "description": format!("Orders of subject{subject}, batch{}", number / 3_000),
-            "service": {"name": format!("service{service:02}")},
-            "owners": [{"id": "o", "type": "team", "name": format!("team{}", number % 20)}],
-            "columns": [{"name": "id"}, {"name": "created_at"}, {"name": format!("measure_{subject}")}]});
+    for number in 0..5_001 {
+        let name = format!("orders_{number:04}");
+        let fqn = format!("service.db.schema.{name}");
+        let document =
+            json!({"id": fqn, "name": name, "fullyQualifiedName": fqn, "entityType": "table"});
         builder
             .add(Kind::SearchDocument, &fqn, "table", &document)
             .unwrap();
     }
-    let as_of = "2026-11-21T00:00:00Z".parse().unwrap();
-    let built = builder.finish(as_of, "1.12.6").unwrap();
-    let catalogs = Catalogs::of_snapshot(built);
-    let context = Context::new(Arc::new(catalogs), Caller::default());
-    for (arguments, total) in [
-        (json!({"query": "batch7"}), 3_000),
-        (json!({"query": "fact_42 batch7"}), 30),
-        (json!({"query": "orders"}), 100_000),
-        (json!({"query": "orders", "owner": "team3"}), 5_000),
-        (json!({"column": "measure_5"}), 1_031),
-        (
-            json!({"query": "service01.db.schema01.fact_01_orders_000001"}),
-            1,
-        ),
-        (json!({"service": "service07", "facets": ["owner"]}), 2_000),
-        (json!({"query": "ordrs"}), 0),
-    ] {
-        let mut times = Vec::new();
-        for _ in 0..11 {
-            let start = cpu_time();
-            let answer = found(&context, arguments.clone()).await;
-            times.push(cpu_time() - start);
-            assert_eq!(answer["total"], total, "{arguments}");
-            if total > 5_000 {
-                assert!(answer["warnings"].to_string().contains("not by how well"));
-            }
-        }
-        times.sort();
-        println!("{arguments}: {:?}", times[0]);
-        assert!(times[0].as_millis() < 1_000, "{arguments}: {:?}", times[0]);
-    }
+    let built = builder
+        .finish("2026-11-21T00:00:00Z".parse().unwrap(), "1.12.6")
+        .unwrap();
+    let context = Context::new(Arc::new(Catalogs::of_snapshot(built)), Caller::default());
+    let all = found(&context, json!({"query": "orders"})).await;
+    assert_eq!(all["total"], 5_001);
+    assert!(all["warnings"].to_string().contains("not by how well"));
+    let one = found(&context, json!({"query": "orders_0042"})).await;
+    assert_eq!(one["hits"]["rows"][0][0], "service.db.schema.orders_0042");
+    assert!(one["warnings"].is_null());
 }

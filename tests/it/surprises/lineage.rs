@@ -79,8 +79,8 @@ async fn an_address_that_is_too_long_is_no_end_of_lineage() {
     let context = live(&server, Version::V1_12_6);
     let mesh = json!({"entity": M000, "direction": "downstream"});
     let told = call(&context, "get_lineage", mesh).await;
-    assert_eq!(told.fields["complete"], false);
-    assert_eq!(told.fields["total_is_lower_bound"], true);
+    // The database still tells what lies within three hops, and the answer says why it was asked.
+    assert_eq!(told.fields["counts"]["downstream"], 61);
     assert!(told.warnings().contains("414"), "{}", told.warnings());
 }
 

@@ -45,7 +45,7 @@ async fn the_last_run_is_read_from_an_object_a_list_or_nothing() {
         let rows = told.rows("pipelines");
         let last = |name: &str| {
             let row = rows.iter().find(|row| row["fqn"] == name);
-            row.unwrap()["last"].clone()
+            row.unwrap()["last"]["state"].clone()
         };
         assert_eq!(last("openpolicy_pg.pg_metadata"), metadata);
         assert_eq!(last("openpolicy_pg.pg_profiler"), "failed");

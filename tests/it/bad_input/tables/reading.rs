@@ -242,7 +242,7 @@ pub fn search_entities() -> Vec<Bad> {
         bad(json!({"types": "tabel"}), "types", "no entity type").near("table"),
         bad(json!({"types": vec!["table"; 501]}), "types", "501 values"),
         bad(json!({"service": "openpolicy_gp"}), "service", "called").near("openpolicy_pg"),
-        bad(json!({"owner": "data-platfrm"}), "owner", "called").near("Data Platform"),
+        bad(json!({"owner": "data-platfrm"}), "owner", "called").near("data-platform"),
         bad(json!({"tags": ["PII.Sensitiv"]}), "tags", "called").near("PII.Sensitive"),
         bad(json!({"tier": 9}), "tier", "called").near("Tier.Tier1"),
         bad(json!({"domain": "Civc"}), "domain", "called").near("Civic"),
