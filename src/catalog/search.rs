@@ -1,13 +1,15 @@
 //! Search: questions and hits as types, and the way to either side.
 
+mod filter;
+mod live;
+pub mod text;
+
 use std::time::Instant;
 
-use crate::answer::Total;
+use text::{Fields, Typed};
 
-use super::{
-    Catalog, CatalogError, EntitySummary, EntityType,
-    search_text::{self, Fields, Typed},
-};
+use super::{Catalog, CatalogError, EntitySummary, EntityType};
+use crate::answer::Total;
 
 /// The furthest that a search engine pages: `from + size` above it is refused (recorded:
 /// `search/from-9990`).
@@ -157,23 +159,19 @@ impl Catalog {
         deadline: Instant,
     ) -> Result<Found, CatalogError> {
         match self {
-            Self::Live(client) => {
-                match super::search_live::search(client, question, deadline).await {
-                    Ok(found) => Ok(found),
-                    Err(error) => {
-                        super::search_live::without_search_engine(self, question, error).await
-                    }
-                }
-            }
-            Self::Snapshot(snapshot) => super::snapshot_search::search(snapshot, question),
+            Self::Live(client) => match live::search(client, question, deadline).await {
+                Ok(found) => Ok(found),
+                Err(error) => live::without_search_engine(self, question, error).await,
+            },
+            Self::Snapshot(snapshot) => super::snapshot::search::search(snapshot, question),
         }
     }
 
     /// Whether the thing that a filter names exists at all.
     pub async fn named(&self, filter: &FilterName) -> Result<Named, CatalogError> {
         match self {
-            Self::Live(client) => Ok(super::search_live::named(client, filter).await),
-            Self::Snapshot(snapshot) => super::snapshot_near::named(snapshot, filter),
+            Self::Live(client) => Ok(live::named(client, filter).await),
+            Self::Snapshot(snapshot) => super::snapshot::near::named(snapshot, filter),
         }
     }
 }
@@ -272,7 +270,7 @@ pub fn found_by_other_case(fqn: &str, entities: Vec<EntitySummary>) -> Option<Fo
 /// Why this entity answers the question.
 pub fn why(question: &Question, entity: &EntitySummary, columns: &[&str]) -> Option<String> {
     let typed = question.typed.as_ref()?;
-    Some(search_text::why(
+    Some(text::why(
         typed,
         &Fields {
             name: &entity.name,

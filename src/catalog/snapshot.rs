@@ -1,5 +1,10 @@
 //! A local copy of a catalog: OpenMetadata's answers as documents in SQLite, with full-text search.
 
+mod build;
+mod facts;
+pub(super) mod near;
+pub(super) mod search;
+
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, OnceLock},
@@ -8,10 +13,10 @@ use std::{
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde_json::Value;
 
-use super::{error::CatalogError, graph::Graph};
+pub use build::Builder;
+use facts::Facts;
 
-pub use super::snapshot_build::Builder;
-use super::snapshot_facts::Facts;
+use super::{error::CatalogError, graph::Graph};
 
 /// Changes with the tables; a file of another format is copied anew, never converted.
 pub(super) const FORMAT: &str = "1";

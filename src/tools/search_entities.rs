@@ -14,8 +14,8 @@ use crate::{
     answer::{Answer, Budget, Page, Table, Total},
     catalog::{
         Catalog, EntitySummary, EntityType, fqn, model,
+        search::text::Typed,
         search::{self, Counts, FilterName, Filters, Found, Hit, Named, Question},
-        search_text::Typed,
     },
 };
 

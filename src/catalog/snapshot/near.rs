@@ -2,13 +2,13 @@
 
 use rusqlite::Connection;
 
-use super::{
+use crate::catalog::{
     CatalogError, Snapshot,
+    search::text::{folded, nearest, words},
     search::{FilterName, Named, Question},
-    search_text::{folded, nearest, words},
+    snapshot::facts::Facts,
+    snapshot::search::handle_kind,
     snapshot::storage,
-    snapshot_facts::Facts,
-    snapshot_search::handle_kind,
 };
 
 /// Names that look like what was typed.
@@ -40,7 +40,7 @@ pub(super) fn near_names(
         })
         .map_err(storage)?;
     // A whole name is compared with whole names, a word with the last parts.
-    let is_whole = super::fqn::parts(typed).len() > 1;
+    let is_whole = crate::catalog::fqn::parts(typed).len() > 1;
     let pairs = names
         .iter()
         .filter(|(id, _, _)| sieve.lets_through(*id))
@@ -53,7 +53,7 @@ pub(super) fn near_names(
 
 /// An FTS expression for names with words that look like those of the last part of what was typed.
 fn alike_words(connection: &Connection, typed: &str) -> Result<String, CatalogError> {
-    let last = super::fqn::parts(typed).pop().unwrap_or_default();
+    let last = crate::catalog::fqn::parts(typed).pop().unwrap_or_default();
     let mut expression = Vec::new();
     for word in words(&last).iter().take(3) {
         // Either of the first two letters is right: so only a part of the words is read.

@@ -5,11 +5,12 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction, params};
 use serde_json::{Map, Value, json};
 
-use super::{
+use crate::catalog::{
     model::{EntitySummary, EntityType},
-    search_text::{camel_parts, folded},
+    search::text::{camel_parts, folded},
+    snapshot::facts,
     snapshot::{FORMAT, Kind, Snapshot, SnapshotError},
-    snapshot_facts as facts, wire,
+    wire,
 };
 
 /// `entity.id` follows the order of the FQNs, so that a listing needs no sort. `words` holds no
@@ -364,7 +365,7 @@ fn handles(
     for (kind, names) in [("tag", &summary.tags), ("term", &summary.terms)] {
         for name in names {
             add(kind, name);
-            if let Some(last) = super::fqn::parts(name).last() {
+            if let Some(last) = crate::catalog::fqn::parts(name).last() {
                 add(kind, last);
             }
         }

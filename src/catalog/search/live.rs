@@ -9,15 +9,15 @@ use serde_json::Value;
 
 use crate::answer::Total;
 
-use super::{
+use crate::catalog::{
     CatalogError, Client, EntityType,
     model::{Name, Reference},
+    search::filter::{ASSETS, Dialect, OLD_ASSETS, index_of},
+    search::text::{Typed, nearest},
     search::{
         Counts, FURTHEST, Facet, Found, Hit, Question, exact_and_twins, found_by_other_case,
         found_exactly, why,
     },
-    search_filter::{ASSETS, Dialect, OLD_ASSETS, index_of},
-    search_text::{Typed, nearest},
     version::Version,
     wire,
 };
@@ -97,7 +97,9 @@ pub async fn search(
         && let Some(typed) = &question.typed
         && Instant::now() < deadline
     {
-        let last = super::fqn::parts(&typed.written).pop().unwrap_or_default();
+        let last = crate::catalog::fqn::parts(&typed.written)
+            .pop()
+            .unwrap_or_default();
         let types: Vec<&str> = question.types.iter().map(EntityType::as_str).collect();
         // A suggestion is a courtesy: without it the answer is as true.
         let (alike, _) = alike(client, &types, &last).await.unwrap_or_default();
@@ -111,7 +113,7 @@ pub async fn search(
 
 /// Where the search engine is down, an exact name is looked up in the database.
 pub async fn without_search_engine(
-    catalog: &super::Catalog,
+    catalog: &crate::catalog::Catalog,
     question: &Question,
     error: CatalogError,
 ) -> Result<Found, CatalogError> {

@@ -7,16 +7,16 @@ use serde_json::Value;
 
 use crate::answer::Total;
 
-use super::{
+use crate::catalog::{
     CatalogError, EntitySummary, EntityType, Snapshot,
+    search::text::{Typed, folded},
     search::{
         Counts, FilterName, Found, Hit, Question, exact_and_twins, found_by_other_case,
         found_exactly, why,
     },
-    search_text::{Typed, folded},
+    snapshot::facts::Facts,
+    snapshot::near::near_names,
     snapshot::{damaged, storage},
-    snapshot_facts::Facts,
-    snapshot_near::near_names,
     wire,
 };
 

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{
+use crate::catalog::{
     CatalogError, EntityType,
     search::{Missing, Question},
     snapshot::storage,

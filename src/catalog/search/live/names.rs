@@ -3,9 +3,9 @@
 use super::{Ask, page};
 use crate::catalog::{
     CatalogError, Client, EntitySummary, EntityType,
+    search::filter::{Dialect, called_or_alike},
+    search::text::{folded, nearest},
     search::{FilterName, Filters, Named, Question},
-    search_filter::{Dialect, called_or_alike},
-    search_text::{folded, nearest},
 };
 
 /// Everything whose name is this one, whatever its case: the engine does not mind it. And how many

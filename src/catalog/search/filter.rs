@@ -7,7 +7,7 @@
 
 use serde_json::{Value, json};
 
-use super::{
+use crate::catalog::{
     model::EntityType,
     search::{Facet, Filters, Missing},
     version::Version,
