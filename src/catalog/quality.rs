@@ -168,11 +168,9 @@ pub fn incident(document: &Value) -> Option<Incident> {
         state: IncidentState::parse(&wire::text(document, "testCaseResolutionStatusType")?)?,
         severity: wire::text(document, "severity"),
         at: document.get("timestamp")?.as_i64()?,
-        assignee: assignee.and_then(|user| {
-            wire::text(user, "displayName")
-                .or_else(|| wire::text(user, "name"))
-                .or_else(|| wire::text(user, "id"))
-        }),
+        // By name, as owners are: what is shown can be given back as an argument.
+        assignee: assignee
+            .and_then(|user| wire::text(user, "name").or_else(|| wire::text(user, "id"))),
         by: document
             .get("updatedBy")
             .and_then(|user| wire::text(user, "name")),

@@ -332,7 +332,7 @@ async fn user_of(catalog: &Catalog, written: &str) -> Result<Assignee, ToolError
     }
     Ok(Assignee {
         id: user.id,
-        name: user.display_name.unwrap_or(user.name),
+        name: user.name,
     })
 }
 

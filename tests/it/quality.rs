@@ -509,15 +509,33 @@ async fn assigning_and_resolving_send_what_was_recorded() {
     case["fullyQualifiedName"] = TEST.into();
     let path = format!("/api/v1/dataQuality/testCases/name/{TEST}");
     replay.canned("GET", &path, &[], Answer::json(200, &case));
-    let assigned = Version::V1_12_6
-        .recording("writes/incident-assigned-flow")
+    // The assignee of the recorded write, in the form of the user that was recorded.
+    let mut assignee = Version::V1_12_6
+        .recording("entities/users-one")
         .response
         .clone();
-    let states = Answer::json(200, &json!({"data": [assigned], "paging": {"total": 1}}));
-    replay.canned("GET", INCIDENTS, &[], states);
-    let context = live(&replay, Version::V1_12_6);
-    let mut context = context;
+    assignee["id"] = "5f03f0db-5fef-436c-b132-4d604cb9162e".into();
+    assignee["name"] = "li.wei".into();
+    assignee["fullyQualifiedName"] = "\"li.wei\"".into();
+    let user = Answer::json(200, &assignee);
+    replay.canned("GET", "/api/v1/users/name/li.wei", &[], user);
+    // What the list of incidents shows: the newest record of the one before.
+    let shows = |recording: &str| {
+        let state = &Version::V1_12_6.recording(recording).response;
+        let states = Answer::json(200, &json!({"data": [state], "paging": {"total": 1}}));
+        replay.canned("GET", INCIDENTS, &[], states);
+    };
+    let mut context = live(&replay, Version::V1_12_6);
     context.now = jiff::Timestamp::from_millisecond(1_795_228_600_000).unwrap();
+
+    shows("writes/incident-ack-flow");
+    let assign = json!({"test": TEST, "action": "assign", "assignee": "li.wei", "dry_run": false});
+    let told = call(&context, "update_incident", assign).await;
+    assert_eq!(told.fields["state"]["before"]["state"], "acknowledged");
+    assert_eq!(told.fields["state"]["after"]["state"], "assigned");
+    assert_eq!(told.fields["state"]["after"]["assignee"], "li.wei");
+    assert_eq!(told.fields["applied"], true);
+    shows("writes/incident-assigned-flow");
 
     // Answered by the recorded write, which matches body and all.
     let resolve = json!({"test": TEST, "action": "resolve", "reason": "falsepositive",
