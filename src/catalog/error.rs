@@ -56,3 +56,18 @@ pub enum CatalogError {
         how_to_check: String,
     },
 }
+
+impl CatalogError {
+    /// Of a search: the search engine is the trouble, not the caller, so the database may still
+    /// answer. An invalid request counts too, as older indexes refuse what newer ones take.
+    pub(super) fn is_search_trouble(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable { .. }
+                | Self::BadUpstream { .. }
+                | Self::Unsupported { .. }
+                | Self::Timeout { .. }
+                | Self::Invalid { .. }
+        )
+    }
+}

@@ -171,7 +171,7 @@ impl Catalog {
                     return legacy::collect(client, entity, reach, deadline).await;
                 }
                 match index::collect(client, &index::Start::Entity(entity), reach, deadline).await {
-                    Err(error) if is_search_trouble(&error) => {
+                    Err(error) if error.is_search_trouble() => {
                         let mut lineage = legacy::collect(client, entity, reach, deadline)
                             .await
                             // The first error says what is really wrong.
@@ -334,18 +334,6 @@ pub fn node_of(entity: &EntitySummary, detail: Detail) -> Node {
         is_deleted: entity.is_deleted,
         detail,
     }
-}
-
-/// The search engine is the trouble, not the question: the database may still answer.
-fn is_search_trouble(error: &CatalogError) -> bool {
-    matches!(
-        error,
-        CatalogError::Unavailable { .. }
-            | CatalogError::BadUpstream { .. }
-            | CatalogError::Unsupported { .. }
-            | CatalogError::Timeout { .. }
-            | CatalogError::Invalid { .. }
-    )
 }
 
 /// The answer, or `None` where the deadline comes first.

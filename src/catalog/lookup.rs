@@ -74,7 +74,7 @@ impl Catalog {
                 }
                 match search(client, &words, Some(clause), false).await {
                     Ok(hits) => hits,
-                    Err(error) if is_search_trouble(&error) => Vec::new(),
+                    Err(error) if error.is_search_trouble() => Vec::new(),
                     Err(error) => return Err(error),
                 }
             }
@@ -151,10 +151,10 @@ async fn find_live(
                     return Ok(hit);
                 }
             }
-            Err(error) if is_search_trouble(&error) && likely.is_none() => {
+            Err(error) if error.is_search_trouble() && likely.is_none() => {
                 return without_search(client, reference, depth, None).await;
             }
-            Err(error) if is_search_trouble(&error) => {}
+            Err(error) if error.is_search_trouble() => {}
             Err(error) => return Err(error),
         }
     }
@@ -174,7 +174,7 @@ async fn find_live(
     }
     let hits = match search_exact(client, &reference.name, false).await {
         Ok(hits) => hits,
-        Err(error) if is_search_trouble(&error) => {
+        Err(error) if error.is_search_trouble() => {
             return without_search(client, reference, depth, likely.as_ref()).await;
         }
         Err(error) => return Err(error),
@@ -346,18 +346,6 @@ async fn missing_live(
         return gone(reference, &deleted);
     }
     not_found(reference, near_live(client, reference).await)
-}
-
-/// Search itself is the trouble, not the caller.
-fn is_search_trouble(error: &CatalogError) -> bool {
-    matches!(
-        error,
-        CatalogError::Unavailable { .. }
-            | CatalogError::BadUpstream { .. }
-            | CatalogError::Unsupported { .. }
-            | CatalogError::Timeout { .. }
-            | CatalogError::Invalid { .. }
-    )
 }
 
 fn not_found(reference: &Reference, did_you_mean: Vec<String>) -> CatalogError {
