@@ -9,8 +9,11 @@ use std::{
 /// left of it.
 const ROWS: &[&[&str]] = &[
     &["settings"],
-    &["answer", "net", "logs"],
-    &["catalog"],
+    &["answer", "net", "logs", "platform"],
+    &["store"],
+    &["runtime", "catalog"],
+    &["health", "observe"],
+    &["bridge"],
     &["tools"],
     &["mcp"],
     &["web"],
@@ -23,7 +26,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rmcp", &["mcp/", "tools/"]),
     ("axum", &["mcp/", "web/"]),
     ("reqwest", &["net/"]),
-    ("rusqlite", &["catalog/snapshot"]),
+    ("rusqlite", &["catalog/snapshot", "store/"]),
     ("clap", &["cli/"]),
 ];
 

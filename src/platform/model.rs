@@ -1,0 +1,457 @@
+//! The platform as everything else sees it: parsed and valid, so that nobody checks it again.
+//!
+//! Names of services that stand in `needs`, in steps and elsewhere are names of services that
+//! exist; dependencies have no cycle; times and sizes are what they say. Whoever builds a
+//! `Platform` has made sure of it.
+
+use std::{collections::HashMap, fmt, path::PathBuf, time::Duration};
+
+use secrecy::SecretString;
+
+use super::quantity::{Bytes, MilliCpu, Percent};
+
+/// One platform.
+#[derive(Debug, Clone, Default)]
+pub struct Platform {
+    pub name: String,
+    pub environment: Environment,
+    pub capacity: Capacity,
+    pub runtime: RuntimeKind,
+    pub objectives: Objectives,
+    /// Objectives of groups, which win over `objectives` for their services.
+    pub groups: Vec<Group>,
+    /// In the order of the file.
+    pub services: Vec<Service>,
+    /// In the order in which they are deployed.
+    pub phases: Vec<Phase>,
+    /// Any of these rolls a run back.
+    pub rollback_when: Vec<Condition>,
+    pub alerts: Vec<AlertRule>,
+    /// What an emergency start brings up, in this order.
+    pub minimal: Vec<ServiceName>,
+    pub standards: Option<Standards>,
+    /// PromQL by name.
+    pub metrics: Vec<(String, String)>,
+    pub prometheus: Option<Endpoint>,
+    pub alertmanager: Option<Endpoint>,
+    /// Positions in `services` by name and by alias, folded to lower case.
+    pub by_name: HashMap<String, usize>,
+}
+
+impl Platform {
+    /// The service of this name or alias (container name), whatever its case.
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        let position = self.by_name.get(&name.trim().to_lowercase())?;
+        self.services.get(*position)
+    }
+
+    /// The phase of this name, or of this number (1 is the first).
+    pub fn phase(&self, name: &str) -> Option<&Phase> {
+        let name = name.trim();
+        self.phases
+            .iter()
+            .find(|phase| phase.name.eq_ignore_ascii_case(name))
+            .or_else(|| {
+                let number: usize = name.parse().ok()?;
+                self.phases.get(number.checked_sub(1)?)
+            })
+    }
+}
+
+/// The name of a service that exists in its platform.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceName(pub String);
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Where the platform stands: in production a person approves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Environment {
+    #[default]
+    Development,
+    Production,
+}
+
+/// What the machine or cluster has. Absent: measured.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Capacity {
+    pub memory: Option<Bytes>,
+    pub cpu: Option<MilliCpu>,
+    /// Memory that something outside the platform uses and that counts with it.
+    pub external_memory: Option<Bytes>,
+}
+
+/// What carries the services. `None`: services are only looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum RuntimeKind {
+    #[default]
+    None,
+    /// Local child processes.
+    Process,
+    Compose {
+        files: Vec<PathBuf>,
+        project: Option<String>,
+        profiles: Vec<String>,
+        env_files: Vec<PathBuf>,
+    },
+    Kubernetes {
+        context: Option<String>,
+        namespace: String,
+        manifests: Vec<PathBuf>,
+    },
+}
+
+/// What is promised. Each is a bound that is kept or missed.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Objectives {
+    /// At least.
+    pub uptime: Option<Percent>,
+    /// 95th percentile of response times, below.
+    pub p95: Option<Duration>,
+    /// Share of failed looks or requests, below.
+    pub errors: Option<Percent>,
+    /// Memory and CPU in use of what is allowed, below.
+    pub utilisation: Option<Percent>,
+    /// Services that are up, at least.
+    pub healthy: Option<Percent>,
+    /// Mean time between deployments, at most (daily: 24 h).
+    pub deployment_every: Option<Duration>,
+    /// From change to production, below.
+    pub lead_time: Option<Duration>,
+    /// From a failure to its end, below.
+    pub time_to_restore: Option<Duration>,
+    /// Share of deployments that failed or were rolled back, below.
+    pub change_failure_rate: Option<Percent>,
+}
+
+/// A category of services with objectives of its own.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Group {
+    pub name: String,
+    pub objectives: Objectives,
+}
+
+/// One part of the platform; maybe a database.
+#[derive(Debug, Clone)]
+pub struct Service {
+    pub name: ServiceName,
+    /// Container names and other names that people know it by.
+    pub aliases: Vec<String>,
+    pub purpose: Option<String>,
+    pub group: Option<String>,
+    pub image: Option<String>,
+    /// Ports as its document gives them, the first one the main one.
+    pub ports: Vec<u16>,
+    /// Limits.
+    pub memory: Option<Bytes>,
+    pub cpu: Option<MilliCpu>,
+    /// What it is promised at least.
+    pub memory_reserved: Option<Bytes>,
+    pub cpu_reserved: Option<MilliCpu>,
+    /// From, to.
+    pub replicas: Option<(u32, u32)>,
+    /// Direct dependencies, with 'all services' resolved.
+    pub needs: Vec<ServiceName>,
+    pub probe: Option<Probe>,
+    /// It ends by itself: done is up.
+    pub is_one_shot: bool,
+    /// Emergencies stop what is not essential first.
+    pub is_essential: bool,
+    /// It keeps data: another image over its data is no way back.
+    pub is_stateful: bool,
+    /// FQNs of catalog services, databases, schemas or tables that it carries.
+    pub datasets: Vec<String>,
+    /// Names of environment variables with their values where these are no secrets.
+    pub environment: Vec<(String, Option<String>)>,
+    /// How the `process` runtime starts it: program and arguments.
+    pub command: Vec<String>,
+    /// Line in the platform file, 0 where it stands in another file only.
+    pub line: usize,
+}
+
+impl Service {
+    /// A service of which nothing but its name is known.
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: ServiceName(name.to_owned()),
+            aliases: Vec::new(),
+            purpose: None,
+            group: None,
+            image: None,
+            ports: Vec::new(),
+            memory: None,
+            cpu: None,
+            memory_reserved: None,
+            cpu_reserved: None,
+            replicas: None,
+            needs: Vec::new(),
+            probe: None,
+            is_one_shot: false,
+            is_essential: true,
+            is_stateful: false,
+            datasets: Vec::new(),
+            environment: Vec::new(),
+            command: Vec::new(),
+            line: 0,
+        }
+    }
+}
+
+/// How a service is looked at.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    pub kind: ProbeKind,
+    /// Of one look.
+    pub timeout: Duration,
+    /// Between two looks of the monitor.
+    pub interval: Duration,
+    /// Looks in a row that have to fail before the service is down.
+    pub retries: u32,
+    /// Looks in a row that have to pass before it is up again.
+    pub successes: u32,
+    /// After its start a service may fail for this long and is `starting`.
+    pub start_period: Duration,
+    /// Passes, but slower than this: degraded.
+    pub slow_above: Option<Duration>,
+}
+
+impl Probe {
+    /// The defaults are those of document 003's health-check template (interval 30 s, time-out
+    /// 10 s, 3 retries, start period 40 s).
+    pub fn of(kind: ProbeKind) -> Self {
+        Self {
+            kind,
+            timeout: Duration::from_secs(10),
+            interval: Duration::from_secs(30),
+            retries: 3,
+            successes: 1,
+            start_period: Duration::from_secs(40),
+            slow_above: None,
+        }
+    }
+}
+
+/// What a look does. Addresses that may hold a password are secrets as a whole.
+#[derive(Debug, Clone)]
+pub enum ProbeKind {
+    Http {
+        url: SecretString,
+        /// Accepted status codes, both ends included.
+        status: Vec<(u16, u16)>,
+        /// JSON pointers into the body with the value that has to stand there.
+        json: Vec<(String, serde_json::Value)>,
+        /// A regular expression that the body has to match.
+        body: Option<String>,
+        headers: Vec<(String, SecretString)>,
+    },
+    /// HTML that loads and is no error page.
+    Page {
+        url: SecretString,
+        /// A part of its title.
+        title: Option<String>,
+    },
+    Tcp {
+        host: String,
+        port: u16,
+    },
+    /// `postgresql://user:password@host:port/database`.
+    Postgres {
+        url: SecretString,
+        /// Default: `SELECT 1`.
+        query: Option<String>,
+        /// Share of allowed connections in use above which it is degraded.
+        connections_above: Option<Percent>,
+    },
+    /// `redis://[:password@]host:port[/database]`.
+    Redis {
+        url: SecretString,
+        /// Share of `maxmemory` in use above which it is degraded.
+        memory_above: Option<Percent>,
+    },
+    /// `amqp://user:password@host:port/vhost`.
+    Amqp {
+        url: SecretString,
+        /// `http://user:password@host:15672`: RabbitMQ's management API.
+        management: Option<SecretString>,
+        /// Messages in one queue above which it is degraded.
+        queue_above: Option<u64>,
+    },
+    /// Elasticsearch or OpenSearch, by its cluster health.
+    SearchEngine {
+        url: SecretString,
+    },
+    /// OpenMetadata: `/api/v1/system/status` and what is inside.
+    OpenMetadata {
+        url: SecretString,
+    },
+    /// Airflow: scheduler and database, by the health paths of versions 2 and 3.
+    Airflow {
+        url: SecretString,
+    },
+    /// The runtime says whether it runs.
+    Process,
+}
+
+impl ProbeKind {
+    /// As the platform file names it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Http { .. } => "http",
+            Self::Page { .. } => "page",
+            Self::Tcp { .. } => "tcp",
+            Self::Postgres { .. } => "postgres",
+            Self::Redis { .. } => "redis",
+            Self::Amqp { .. } => "amqp",
+            Self::SearchEngine { .. } => "search_engine",
+            Self::OpenMetadata { .. } => "openmetadata",
+            Self::Airflow { .. } => "airflow",
+            Self::Process => "process",
+        }
+    }
+}
+
+/// A named, ordered group of services with a gate.
+#[derive(Debug, Clone)]
+pub struct Phase {
+    pub name: String,
+    pub goal: Option<String>,
+    /// Services of a step start together; steps follow each other.
+    pub steps: Vec<Vec<ServiceName>>,
+    pub gate: Vec<Condition>,
+    /// How long the gate has to hold, and how long it may take.
+    pub stable_for: Duration,
+    pub gate_timeout: Duration,
+    pub on_failure: OnFailure,
+    pub budget: Budget,
+    /// How long it is expected to take: from, to.
+    pub expected: Option<(Duration, Duration)>,
+    pub priority: Option<u32>,
+    pub risk: Option<String>,
+    pub network: Option<String>,
+    /// What the platform is called once this phase is done (`STABLE`, `FUNCTIONAL`, …).
+    pub status_word: Option<String>,
+    pub line: usize,
+}
+
+/// What a phase that fails does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    #[default]
+    Rollback,
+    Pause,
+    Stop,
+}
+
+/// What a phase may use, with everything deployed before it.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Budget {
+    pub memory: Option<Bytes>,
+    /// As an amount.
+    pub cpu: Option<MilliCpu>,
+    /// As a share of `capacity.cpu`.
+    pub cpu_share: Option<Percent>,
+    pub storage: Option<Bytes>,
+}
+
+/// One condition of a gate, a trigger or an alert.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Condition {
+    /// All services (`None`), or at least this many.
+    Healthy(Option<u32>),
+    MemoryBelow(Percent),
+    MemoryAbove(Percent),
+    CpuBelow(Percent),
+    CpuAbove(Percent),
+    /// Share of deployed services.
+    UnhealthyAbove(Percent),
+    MeanResponseAbove(Duration),
+    MeanResponseBelow(Duration),
+    P95Above(Duration),
+    P95Below(Duration),
+    ErrorsAbove(Percent),
+    ErrorsBelow(Percent),
+    IngestionSuccessAbove(Percent),
+    TestsPassingAbove(Percent),
+    FresherThan(Duration),
+}
+
+/// A rule of the alerts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlertRule {
+    pub name: String,
+    pub when: AlertCondition,
+    /// How long it has to hold before it fires.
+    pub hold: Duration,
+    pub severity: Severity,
+    pub scope: AlertScope,
+}
+
+/// What an alert looks at.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AlertCondition {
+    /// A service is down (not: blocked).
+    Down,
+    /// The last response time.
+    ResponseAbove(Duration),
+    /// Share of failed looks within the window.
+    ErrorsAbove {
+        share: Percent,
+        window: Duration,
+    },
+    /// Share of the service's limit.
+    MemoryAbove(Percent),
+    CpuAbove(Percent),
+    /// Share of ingestion runs of the service's datasets that failed.
+    IngestionFailuresAbove(Percent),
+    /// The newest successful ingestion is older.
+    OlderThan(Duration),
+}
+
+/// Which services a rule watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AlertScope {
+    AllServices,
+    Services(Vec<ServiceName>),
+    /// The platform as a whole.
+    Platform,
+}
+
+/// How bad an alert is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    Warning,
+    Critical,
+}
+
+impl Severity {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// What every service should be like; compliance is told in percent.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Standards {
+    /// From, to.
+    pub ports: Option<(u16, u16)>,
+    pub health_path: Option<String>,
+    pub needs_probe: bool,
+    pub needs_limits: bool,
+    /// Services that the standards do not speak of.
+    pub except: Vec<ServiceName>,
+}
+
+/// Another system of the user's: Prometheus, Alertmanager.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// May hold a password.
+    pub url: SecretString,
+    pub token: Option<SecretString>,
+}
