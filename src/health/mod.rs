@@ -4,6 +4,10 @@ pub mod alerts;
 pub mod dependency;
 pub mod observation;
 pub mod recording;
+pub mod report;
 pub mod verdict;
+pub mod watch;
 
 pub use observation::{Fact, Observation, Outcome, Verdict};
+pub use report::{Health, ServiceHealth};
+pub use watch::Watch;

@@ -1,4 +1,4 @@
-//! What a call has at hand: the catalog as this caller sees it, the deadline, the time.
+//! What a call has at hand: the catalog as this caller sees it, the platform, the deadline, the time.
 
 use std::{
     sync::Arc,
@@ -7,8 +7,11 @@ use std::{
 
 use secrecy::SecretString;
 
-use super::ToolError;
-use crate::catalog::{Catalog, Catalogs};
+use super::{ErrorCode, ToolError};
+use crate::{
+    catalog::{Catalog, Catalogs},
+    health::Watch,
+};
 
 /// Who calls.
 #[derive(Clone, Default)]
@@ -20,6 +23,8 @@ pub struct Caller {
 /// One call's surroundings.
 pub struct Context {
     catalogs: Arc<Catalogs>,
+    /// None: no platform is configured.
+    platform: Option<Result<Arc<Watch>, ToolError>>,
     caller: Caller,
     deadline: Instant,
     longest: Duration,
@@ -35,6 +40,7 @@ impl Context {
     pub fn new(catalogs: Arc<Catalogs>, caller: Caller) -> Self {
         Self {
             catalogs,
+            platform: None,
             caller,
             deadline: Instant::now() + Self::LONGEST_CALL,
             longest: Self::LONGEST_CALL,
@@ -47,6 +53,33 @@ impl Context {
         self.deadline = Instant::now() + longest;
         self.longest = longest;
         self
+    }
+
+    /// The same call on a server with a platform, or with one that could not be opened.
+    pub fn with_platform(mut self, platform: Option<Result<Arc<Watch>, ToolError>>) -> Self {
+        self.platform = platform;
+        self
+    }
+
+    /// The platform of this server.
+    pub fn platform(&self) -> Result<&Arc<Watch>, ToolError> {
+        match &self.platform {
+            Some(Ok(watch)) => Ok(watch),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(ToolError::new(
+                ErrorCode::Unavailable,
+                "no platform is configured on this server",
+            )
+            .then(
+                "start the server with --platform FILE (or OPENPOLICY_PLATFORM); \
+                 `openpolicy-mcp init --platform` drafts the file",
+            )),
+        }
+    }
+
+    /// Whether this server has a platform, readable or not.
+    pub fn has_platform(&self) -> bool {
+        self.platform.is_some()
     }
 
     /// The catalog as this caller sees it.

@@ -8,11 +8,13 @@ pub mod context;
 pub mod contract;
 pub mod error;
 pub mod pipelines;
+pub mod platform;
 pub mod schema;
 pub mod subject;
 pub mod time;
 
 mod analyze_impact;
+mod check_health;
 mod control_ingestion;
 mod edit_lineage;
 mod entity_view;
@@ -113,6 +115,7 @@ pub fn find(name: &str) -> Option<&'static Tool> {
 
 const ALL: &[&Tool] = &[
     &analyze_impact::TOOL,
+    &check_health::TOOL,
     &control_ingestion::TOOL,
     &edit_lineage::TOOL,
     &find_lineage_path::TOOL,
