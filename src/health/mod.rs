@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod dependency;
+pub mod monitor;
 pub mod observation;
 pub mod recording;
 pub mod report;

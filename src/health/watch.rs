@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt as _, future::BoxFuture, stream};
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -26,20 +26,16 @@ use crate::{
     },
 };
 
-/// Looks once, within the time-out of the probe.
-pub type Look = Arc<dyn Fn(Probe) -> BoxFuture<'static, Observation> + Send + Sync>;
-
-/// Looks at once. More wait: a process has some hundred open files by default.
-const AT_ONCE: usize = 128;
-
-/// Between a failed look and the next one of the same check.
-const PAUSE: Duration = Duration::from_millis(500);
+/// Looks until a look does not fail, until `retries` of the probe have failed, or until the time
+/// has come: every look that was made, in order.
+pub type Check =
+    Arc<dyn Fn(Probe, tokio::time::Instant) -> BoxFuture<'static, Vec<Observation>> + Send + Sync>;
 
 /// A platform under observation.
 pub struct Watch {
     platform: Arc<Platform>,
     history: Arc<History>,
-    look: Look,
+    check: Check,
     /// Why the history ends with this process, where it does.
     not_kept: Option<String>,
 }
@@ -49,16 +45,14 @@ pub struct Checked {
     pub health: Health,
     /// Services that were looked at now; the others are as they were known.
     pub looked_at: usize,
-    /// Services whose look did not end before the deadline.
-    pub unfinished: Vec<String>,
 }
 
 impl Watch {
-    pub fn new(platform: Arc<Platform>, history: Arc<History>, look: Look) -> Self {
+    pub fn new(platform: Arc<Platform>, history: Arc<History>, check: Check) -> Self {
         Self {
             platform,
             history,
-            look,
+            check,
             not_kept: None,
         }
     }
@@ -113,20 +107,11 @@ impl Watch {
                 .map_or(0, |record| record.failures);
             looks.push(self.look_at(service, failures, deadline));
         }
-        let checked: Vec<Looked> = stream::iter(looks)
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
-        let unfinished: Vec<String> = checked
-            .iter()
-            .filter(|looked| looked.looks.is_empty())
-            .map(|looked| looked.service.clone())
-            .collect();
+        let checked = futures::future::join_all(looks).await;
         let health = self.enter(checked).await?;
         Ok(Checked {
             health,
-            looked_at: count - unfinished.len(),
-            unfinished,
+            looked_at: count,
         })
     }
 
@@ -150,48 +135,27 @@ impl Watch {
             .await
     }
 
-    /// One look at a service that the monitor makes: once, sure or not.
+    /// One look, sure or not: a monitor comes again.
     pub async fn look_once(&self, service: &Service) -> Looked {
+        // The probe's own time-out is the bound.
+        let until = Instant::now() + Duration::from_secs(3_600);
+        self.look_at(service, u32::MAX, until).await
+    }
+
+    /// Looks until it is sure, where so many looks failed before.
+    async fn look_at(&self, service: &Service, failures: u32, until: Instant) -> Looked {
         let looks = match &service.probe {
-            Some(probe) => vec![(self.look)(probe.clone()).await],
             None => vec![no_probe()],
+            Some(probe) => {
+                let mut probe = probe.clone();
+                probe.retries = probe.retries.saturating_sub(failures).max(1);
+                (self.check)(probe, until.into()).await
+            }
         };
         Looked {
             service: service.name.0.clone(),
             looks,
             started: None,
-        }
-    }
-
-    /// Looks until a failure is sure or there is none, at most until the deadline. No looks: not
-    /// even one ended in time.
-    async fn look_at(&self, service: &Service, failures: u32, deadline: Instant) -> Looked {
-        let mut looked = Looked {
-            service: service.name.0.clone(),
-            looks: Vec::new(),
-            started: None,
-        };
-        let Some(probe) = &service.probe else {
-            looked.looks.push(no_probe());
-            return looked;
-        };
-        let mut failures = failures;
-        loop {
-            let look = tokio::time::timeout_at(deadline.into(), (self.look)(probe.clone()));
-            let Ok(look) = look.await else {
-                return looked;
-            };
-            let has_failed = matches!(look.outcome, Outcome::Failed(_));
-            failures = if has_failed {
-                failures.saturating_add(1)
-            } else {
-                0
-            };
-            looked.looks.push(look);
-            if !has_failed || failures >= probe.retries || Instant::now() + PAUSE >= deadline {
-                return looked;
-            }
-            tokio::time::sleep(PAUSE).await;
         }
     }
 

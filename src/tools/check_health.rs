@@ -111,11 +111,6 @@ async fn call(context: &Context, sent: Value) -> Outcome {
             json!({"now": checked.looked_at, "oldest_look": oldest.map(|age| format!("{age} ago"))}),
         );
     }
-    for unfinished in &checked.unfinished {
-        answer.warn(format!(
-            "the look at {unfinished} did not end in time: it is told as it was known"
-        ));
-    }
     platform::put_provenance(&mut answer, watch);
     if asked.history.unwrap_or(false) {
         put_history(&mut answer, context, &services).await?;

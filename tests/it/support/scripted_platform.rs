@@ -66,7 +66,7 @@ pub fn platform(services: Vec<Service>) -> Platform {
 pub fn watch(platform: Platform) -> (Arc<Watch>, Scripted) {
     let scripted = Scripted::default();
     let script = Arc::clone(&scripted);
-    let look = move |probe: Probe| {
+    let look = move |probe: Probe, _: tokio::time::Instant| {
         let ProbeKind::Tcp { port, .. } = probe.kind else {
             panic!("scripted services have TCP probes");
         };
@@ -89,7 +89,8 @@ pub fn watch(platform: Platform) -> (Arc<Watch>, Scripted) {
             response,
             facts: Vec::new(),
         };
-        Box::pin(async move { observation }) as futures::future::BoxFuture<'static, Observation>
+        Box::pin(async move { vec![observation] })
+            as futures::future::BoxFuture<'static, Vec<Observation>>
     };
     let history = History::in_memory().expect("a history");
     let watch = Watch::new(Arc::new(platform), Arc::new(history), Arc::new(look));
