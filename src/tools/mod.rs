@@ -20,11 +20,13 @@ mod edit_lineage;
 mod entity_view;
 mod find_lineage_path;
 mod find_root_cause;
+mod get_alerts;
 mod get_changes;
 mod get_data_quality;
 mod get_entity;
 mod get_ingestion;
 mod get_lineage;
+mod get_service;
 mod lineage;
 mod read_openmetadata;
 mod search_entities;
@@ -120,11 +122,13 @@ const ALL: &[&Tool] = &[
     &edit_lineage::TOOL,
     &find_lineage_path::TOOL,
     &find_root_cause::TOOL,
+    &get_alerts::TOOL,
     &get_changes::TOOL,
     &get_data_quality::TOOL,
     &get_entity::TOOL,
     &get_ingestion::TOOL,
     &get_lineage::TOOL,
+    &get_service::TOOL,
     &read_openmetadata::TOOL,
     &search_entities::TOOL,
     &update_entity::TOOL,

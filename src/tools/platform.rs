@@ -118,3 +118,15 @@ pub fn milliseconds(time: Option<Duration>) -> Value {
         (milliseconds.round() as u64).into()
     }
 }
+
+/// The name of the phase that deploys a service.
+pub fn phase_of<'a>(platform: &'a Platform, service: &Service) -> Option<&'a str> {
+    let phase = platform.phases.iter().find(|phase| {
+        phase
+            .steps
+            .iter()
+            .flatten()
+            .any(|name| *name == service.name)
+    })?;
+    Some(&phase.name)
+}
