@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     guard::{Guard, Refusal},
-    handler::{CallerToken, CameOver},
+    handler::{AnswersOnce, CallerToken, CameOver},
     listen::{self, Local},
     messages::{Parsed, parsed},
     sse,
@@ -256,16 +256,13 @@ async fn lenient(mut request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         return next.run(request).await;
     }
-    let takes_json = request
-        .headers()
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|accept| {
-            ["application/json", "application/*", "*/*"]
-                .iter()
-                .any(|kind| accept.contains(kind))
-        });
+    let takes_json = takes(
+        request.headers(),
+        &["application/json", "application/*", "*/*"],
+    );
+    if !takes(request.headers(), &["text/event-stream"]) {
+        request.extensions_mut().insert(AnswersOnce);
+    }
     if takes_json || !request.headers().contains_key(header::ACCEPT) {
         request.headers_mut().insert(
             header::ACCEPT,
@@ -294,6 +291,14 @@ async fn lenient(mut request: Request, next: Next) -> Response {
         };
     }
     response
+}
+
+/// Whether the client takes an answer of one of these kinds.
+fn takes(headers: &HeaderMap, kinds: &[&str]) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter();
+    accepted
+        .filter_map(|value| value.to_str().ok())
+        .any(|accept| kinds.iter().any(|kind| accept.contains(kind)))
 }
 
 pub(super) fn bad_request(answer: &serde_json::Value) -> Response {
