@@ -15,6 +15,8 @@ pub struct Settings {
     pub tools: ToolSwitches,
     pub answers: Answers,
     pub logs: LogSettings,
+    /// Where snapshots and the store lie; none where neither the user nor the system names a place.
+    pub state: Option<PathBuf>,
 }
 
 /// Which catalog answers.

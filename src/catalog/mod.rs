@@ -39,6 +39,7 @@ pub mod sections;
 pub mod sent;
 pub mod server;
 pub mod snapshot;
+pub mod sync;
 pub mod version;
 pub mod wire;
 pub mod writes;

@@ -2,6 +2,8 @@
 
 mod build;
 mod facts;
+mod head;
+mod history;
 pub(super) mod near;
 pub(super) mod search;
 
@@ -15,11 +17,13 @@ use serde_json::Value;
 
 pub use build::Builder;
 use facts::Facts;
+pub use head::{Count, Head, LastRead, Part};
+pub use history::{Difference, DifferenceKind, Differences, Of};
 
 use super::{error::CatalogError, graph::Graph};
 
 /// Changes with the tables; a file of another format is copied anew, never converted.
-pub(super) const FORMAT: &str = "1";
+pub(super) const FORMAT: &str = "2";
 
 /// What kind of answer a document is. The key of each is an FQN; `body` is what OpenMetadata's
 /// REST API answers, credentials stripped.
@@ -84,8 +88,7 @@ pub fn demo() -> Result<Snapshot, SnapshotError> {
 pub struct Snapshot {
     /// SQLite connections are not shared between threads; reads are short.
     connection: Mutex<Connection>,
-    as_of: jiff::Timestamp,
-    version: String,
+    head: Head,
     /// The lineage of everything, read when it is first asked for.
     pub(super) lineage: OnceLock<Arc<Graph>>,
     /// What filters ask of every entity, read when it is first asked for.
@@ -133,30 +136,23 @@ impl Snapshot {
         connection.execute_batch(
             "CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab (main, words, row)",
         )?;
-        let head = |name: &str| -> Result<String, SnapshotError> {
-            connection
-                .query_row("SELECT value FROM head WHERE name = ?1", [name], |row| {
-                    row.get(0)
-                })
-                .map_err(|_| SnapshotError::NoTime)
-        };
-        if head("format")? != FORMAT {
-            return Err(SnapshotError::OtherFormat);
-        }
-        let as_of = head("as_of")?.parse().map_err(|_| SnapshotError::NoTime)?;
-        let version = head("version")?;
+        let head = Head::read(&connection)?;
         Ok(Self {
             connection: Mutex::new(connection),
-            as_of,
-            version,
+            head,
             lineage: OnceLock::new(),
             facts: OnceLock::new(),
         })
     }
 
+    /// What the snapshot says of itself.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
     /// The version of the OpenMetadata that it was copied from; empty where that is not known.
     pub fn version(&self) -> &str {
-        &self.version
+        &self.head.version
     }
 
     /// One read at a time.
@@ -166,7 +162,7 @@ impl Snapshot {
 
     /// When the copy was taken.
     pub fn as_of(&self) -> jiff::Timestamp {
-        self.as_of
+        self.head.as_of
     }
 
     /// The document of this kind and key; the first by type where two entities share the name.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use secrecy::SecretString;
 
-use super::{CatalogChoice, Failure};
+use super::{CatalogChoice, Failure, places};
 use crate::settings::{CatalogSettings, Credential, Identity, OpenMetadataSettings};
 
 /// How to reach OpenMetadata. Its credential comes from the environment: OPENMETADATA_TOKEN, or
@@ -26,6 +26,25 @@ pub(super) struct OpenMetadataArguments {
     /// `caller`: only the token in the header X-OpenMetadata-Token of each call is used.
     #[arg(long, value_name = "server|caller", default_value = "server")]
     catalog_identity: Identity,
+}
+
+/// Where this program keeps what lasts longer than a run.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct StateArguments {
+    /// Folder for the snapshot of the catalog [env: OPENPOLICY_STATE] [default: the user's state
+    /// folder, as ~/.local/state/openpolicy-mcp].
+    #[arg(long, value_name = "FOLDER")]
+    state: Option<PathBuf>,
+}
+
+impl StateArguments {
+    /// Flag, environment, the user's state folder; none where there is no home either.
+    pub(super) fn folder(&self) -> Option<PathBuf> {
+        self.state
+            .clone()
+            .or_else(|| path("OPENPOLICY_STATE"))
+            .or_else(places::state)
+    }
 }
 
 impl CatalogChoice {

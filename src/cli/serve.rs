@@ -57,6 +57,8 @@ pub(super) struct ServerArguments {
     /// `text`: leave the structured form and the output schemas away.
     #[arg(long, value_name = "both|text", default_value = "both")]
     answers: Answers,
+    #[command(flatten)]
+    state: environment::StateArguments,
     /// Logs go to stderr.
     #[arg(long, value_name = "text|json", default_value = "text")]
     log_format: LogFormat,
@@ -109,6 +111,7 @@ impl ServerArguments {
                 format: self.log_format,
                 level: LogLevel(self.log_level),
             },
+            state: self.state.folder(),
         })
     }
 
