@@ -73,10 +73,7 @@ impl Heard {
     /// Why no request of this call got an answer; none where one did, or none was sent.
     pub fn unreachable(&self) -> Option<String> {
         let state = self.state();
-        state
-            .unreachable
-            .clone()
-            .filter(|_| state.answered == 0)
+        state.unreachable.clone().filter(|_| state.answered == 0)
     }
 
     /// Ends when the call need not wait any longer: nothing listens there, or the server owes an

@@ -75,7 +75,10 @@ pub fn begins(server: &Arc<Server>, why: String, is_slow: bool) {
     if is_looked_after {
         return;
     }
-    tracing::warn!(is_slow, "OpenMetadata is away: calls are answered from the snapshot");
+    tracing::warn!(
+        is_slow,
+        "OpenMetadata is away: calls are answered from the snapshot"
+    );
     let server = Arc::downgrade(server);
     tokio::spawn(async move {
         let mut pause = FIRST_LOOK;
