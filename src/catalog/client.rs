@@ -103,6 +103,8 @@ impl Client {
         &self,
         answer: impl Future<Output = Result<T, CatalogError>>,
     ) -> Result<T, CatalogError> {
+        // On the heap: tools wait for many of these, one within the other.
+        let answer = Box::pin(answer);
         match &self.heard {
             Some(heard) => heard.listening(&self.server, answer).await,
             None => answer.await,
