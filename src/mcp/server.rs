@@ -19,7 +19,8 @@ use crate::{
     health::Watch,
     settings::Answers,
     tools::{
-        Caller, Context, Effect, ErrorCode, Outcome, Tool, ToolError, arguments::near, error::Retry,
+        Caller, Context, Effect, ErrorCode, Outcome, Surroundings, Tool, ToolError,
+        arguments::near, error::Retry, run,
     },
 };
 
@@ -200,10 +201,12 @@ impl McpServer {
                 None => None,
             };
             let left = longest.saturating_sub(begun.elapsed());
-            let context = Context::new(catalogs, caller)
-                .with_platform(platform)
-                .ending_in(left);
-            (tool.call)(&context, arguments).await
+            let surroundings = Surroundings {
+                catalogs,
+                platform,
+                caller,
+            };
+            run::run(tool, surroundings, left, arguments).await
         };
         let work = AbortOnDropHandle::new(tokio::spawn(work.in_current_span()));
         tokio::select! {

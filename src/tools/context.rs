@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use super::{ErrorCode, ToolError};
 use crate::{
-    catalog::{Catalog, Catalogs},
+    catalog::{Catalog, CatalogError, Catalogs, Snapshot},
     health::Watch,
 };
 
@@ -20,12 +20,24 @@ pub struct Caller {
     pub openmetadata_token: Option<SecretString>,
 }
 
-/// One call's surroundings.
+/// What a server has for its calls, and who makes this one.
+#[derive(Clone)]
+pub struct Surroundings {
+    pub catalogs: Arc<Catalogs>,
+    /// None: no platform is configured. An error: its file cannot be taken.
+    pub platform: Option<Result<Arc<Watch>, ToolError>>,
+    pub caller: Caller,
+}
+
+/// What one call has at hand.
 pub struct Context {
     catalogs: Arc<Catalogs>,
     /// None: no platform is configured.
     platform: Option<Result<Arc<Watch>, ToolError>>,
     caller: Caller,
+    /// The catalog that this run of the call asks, where that was chosen.
+    chosen: Option<Result<Catalog, CatalogError>>,
+    spare: Option<Arc<Snapshot>>,
     deadline: Instant,
     longest: Duration,
     /// The time of the call; tools never read the clock elsewhere. A snapshot's own time, where a
@@ -42,6 +54,8 @@ impl Context {
             catalogs,
             platform: None,
             caller,
+            chosen: None,
+            spare: None,
             deadline: Instant::now() + Self::LONGEST_CALL,
             longest: Self::LONGEST_CALL,
             now: jiff::Timestamp::now(),
@@ -82,8 +96,29 @@ impl Context {
         self.platform.is_some()
     }
 
+    /// The same call asking this catalog.
+    pub fn asking(mut self, catalog: Result<Catalog, CatalogError>) -> Self {
+        self.chosen = Some(catalog);
+        self
+    }
+
+    /// The same call with a copy to turn to where the catalog that it asks is away.
+    pub fn with_spare(mut self, spare: Option<Arc<Snapshot>>) -> Self {
+        self.spare = spare;
+        self
+    }
+
+    /// The copy to turn to where the catalog is away: for tools that are about something else, and
+    /// ask the catalog besides.
+    pub fn spare(&self) -> Option<Catalog> {
+        self.spare.clone().map(Catalog::Snapshot)
+    }
+
     /// The catalog as this caller sees it.
     pub fn catalog(&self) -> Result<Catalog, ToolError> {
+        if let Some(chosen) = &self.chosen {
+            return Ok(chosen.clone()?);
+        }
         Ok(self.catalogs.of(self.caller.openmetadata_token.as_ref())?)
     }
 

@@ -7,8 +7,10 @@ pub mod arguments;
 pub mod context;
 pub mod contract;
 pub mod error;
+mod pages;
 pub mod pipelines;
 pub mod platform;
+pub mod run;
 pub mod schema;
 pub mod subject;
 pub mod time;
@@ -37,7 +39,7 @@ use std::{future::Future, pin::Pin};
 
 use serde_json::{Map, Value};
 
-pub use context::{Caller, Context};
+pub use context::{Caller, Context, Surroundings};
 pub use error::{ErrorCode, ToolError};
 
 use crate::answer::Answer;
