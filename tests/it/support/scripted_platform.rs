@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use openpolicy_mcp::{
     catalog::{Catalogs, snapshot},
     health::{Observation, Outcome, Watch},
-    platform::{Platform, Probe, ProbeKind, Service, ServiceName},
+    platform::{
+        AlertCondition, AlertRule, AlertScope, Platform, Probe, ProbeKind, Service, ServiceName,
+        Severity,
+    },
     store::History,
     tools::{Caller, Context},
 };
@@ -102,4 +105,35 @@ pub fn context(watch: &Arc<Watch>) -> Context {
     let snapshot = snapshot::demo().expect("the demo's snapshot");
     Context::new(Arc::new(Catalogs::of_snapshot(snapshot)), Caller::default())
         .with_platform(Some(Ok(Arc::clone(watch))))
+}
+
+/// A database that is down under three services, one of which carries datasets of the demo's
+/// catalog, and a rule that watches.
+pub fn with_failures() -> (Arc<Watch>, Scripted) {
+    let mut services = vec![
+        service("postgres", 5432, &[]),
+        service("api", 8080, &["postgres"]),
+        service("web", 3000, &["api"]),
+        service("etl", 8083, &["postgres"]),
+        service("redis", 6379, &[]),
+    ];
+    services[0].datasets = vec!["openpolicy_pg".into()];
+    let mut platform = platform(services);
+    platform.alerts.push(AlertRule {
+        name: "ServiceDown".into(),
+        when: AlertCondition::Down,
+        hold: Duration::from_secs(300),
+        severity: Severity::Critical,
+        scope: AlertScope::AllServices,
+    });
+    let (watch, scripted) = watch(platform);
+    let refused = || Outcome::Failed("nothing listens there: the connection was refused".into());
+    for port in [5432, 8080, 3000, 8083] {
+        scripted
+            .lock()
+            .expect("the script")
+            .outcomes
+            .insert(port, refused());
+    }
+    (watch, scripted)
 }
