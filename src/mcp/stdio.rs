@@ -9,7 +9,7 @@ use std::{
 };
 
 use rmcp::{
-    ErrorData, RoleServer, ServiceExt,
+    ErrorData, RoleServer, ServerHandler, ServiceExt,
     model::{ClientJsonRpcMessage, RequestId, ServerJsonRpcMessage},
     service::ServerInitializeError,
     transport::Transport,
@@ -18,7 +18,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    McpServer,
     in_flight::InFlight,
     messages::{IdFinder, Opening, Parsed, parsed, refusal},
 };
@@ -30,13 +29,16 @@ const LONGEST_LINE: usize = 4 * 1024 * 1024;
 const DRAIN: Duration = Duration::from_secs(4);
 
 /// Serves until standard input ends or `shutdown` is cancelled, at most `DRAIN` longer.
-pub async fn serve(server: McpServer, shutdown: CancellationToken) -> std::io::Result<()> {
+pub async fn serve<S: ServerHandler>(
+    server: S,
+    shutdown: CancellationToken,
+) -> std::io::Result<()> {
     serve_over(server, std::io::stdin(), std::io::stdout(), shutdown).await
 }
 
 /// The same over any two ends of a pipe. Each is read and written by a thread of its own.
-pub async fn serve_over(
-    server: McpServer,
+pub async fn serve_over<S: ServerHandler>(
+    server: S,
     input: impl Read + Send + 'static,
     output: impl Write + Send + 'static,
     shutdown: CancellationToken,

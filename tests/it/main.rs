@@ -18,6 +18,7 @@ mod fuzz;
 mod http;
 mod init;
 mod lineage;
+mod offline;
 mod protocol;
 mod quality;
 mod search;

@@ -20,9 +20,9 @@ use std::{
 };
 
 use openpolicy_mcp::{
-    app,
+    catalog::{Catalogs, snapshot},
     mcp::{LazyCatalogs, McpServer, Selection},
-    settings::{Answers, CatalogSettings, ToolSwitches},
+    settings::{Answers, ToolSwitches},
     tools::{self, Caller},
 };
 use serde_json::Value;
@@ -42,7 +42,8 @@ pub fn runtime() -> &'static Runtime {
 pub fn demo() -> McpServer {
     static DEMO: OnceLock<McpServer> = OnceLock::new();
     let server = DEMO.get_or_init(|| {
-        let catalogs = app::catalogs(&CatalogSettings::Demo).expect("the demo");
+        let snapshot = snapshot::demo().expect("the demo");
+        let catalogs = Catalogs::of_snapshot(snapshot).for_everyone();
         let catalogs = Arc::new(LazyCatalogs::opened(catalogs));
         McpServer::new(everything(), Answers::Both, catalogs)
     });
