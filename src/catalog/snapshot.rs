@@ -2,12 +2,18 @@
 
 mod build;
 mod facts;
+mod file;
+mod head;
+mod history;
 pub(super) mod near;
 pub(super) mod search;
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, OnceLock},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
@@ -15,11 +21,14 @@ use serde_json::Value;
 
 pub use build::Builder;
 use facts::Facts;
+pub use file::{Held, SnapshotFile};
+pub use head::{Count, Head, LastRead, Part};
+pub use history::{Difference, DifferenceKind, Differences, Of};
 
 use super::{error::CatalogError, graph::Graph};
 
 /// Changes with the tables; a file of another format is copied anew, never converted.
-pub(super) const FORMAT: &str = "1";
+pub(super) const FORMAT: &str = "2";
 
 /// What kind of answer a document is. The key of each is an FQN; `body` is what OpenMetadata's
 /// REST API answers, credentials stripped.
@@ -84,12 +93,12 @@ pub fn demo() -> Result<Snapshot, SnapshotError> {
 pub struct Snapshot {
     /// SQLite connections are not shared between threads; reads are short.
     connection: Mutex<Connection>,
-    as_of: jiff::Timestamp,
-    version: String,
+    head: Head,
     /// The lineage of everything, read when it is first asked for.
     pub(super) lineage: OnceLock<Arc<Graph>>,
     /// What filters ask of every entity, read when it is first asked for.
     pub(super) facts: OnceLock<Facts>,
+    is_damaged: AtomicBool,
 }
 
 impl Snapshot {
@@ -133,30 +142,24 @@ impl Snapshot {
         connection.execute_batch(
             "CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab (main, words, row)",
         )?;
-        let head = |name: &str| -> Result<String, SnapshotError> {
-            connection
-                .query_row("SELECT value FROM head WHERE name = ?1", [name], |row| {
-                    row.get(0)
-                })
-                .map_err(|_| SnapshotError::NoTime)
-        };
-        if head("format")? != FORMAT {
-            return Err(SnapshotError::OtherFormat);
-        }
-        let as_of = head("as_of")?.parse().map_err(|_| SnapshotError::NoTime)?;
-        let version = head("version")?;
+        let head = Head::read(&connection)?;
         Ok(Self {
             connection: Mutex::new(connection),
-            as_of,
-            version,
+            head,
             lineage: OnceLock::new(),
             facts: OnceLock::new(),
+            is_damaged: AtomicBool::new(false),
         })
+    }
+
+    /// What the snapshot says of itself.
+    pub fn head(&self) -> &Head {
+        &self.head
     }
 
     /// The version of the OpenMetadata that it was copied from; empty where that is not known.
     pub fn version(&self) -> &str {
-        &self.version
+        &self.head.version
     }
 
     /// One read at a time.
@@ -164,9 +167,38 @@ impl Snapshot {
         self.connection.lock().map_err(|_| poisoned())
     }
 
+    /// Whether a read found that the file is not what was written.
+    pub fn is_damaged(&self) -> bool {
+        self.is_damaged.load(Ordering::Relaxed)
+    }
+
+    /// A read found it: from the next call on the file is not used.
+    pub fn found_damaged(&self) {
+        self.is_damaged.store(true, Ordering::Relaxed);
+    }
+
+    /// Looks at every page of the file; as slow as reading it. Nothing where all is well.
+    pub fn damage(&self) -> Option<String> {
+        let said = self.connection().map_err(|error| error.to_string());
+        let said = said.and_then(|connection| {
+            connection
+                .query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
+                .map_err(|error| error.to_string())
+        });
+        match said {
+            Ok(said) if said == "ok" => None,
+            Ok(said) | Err(said) => Some(said),
+        }
+    }
+
+    /// Whether it was copied from a server, which may have what it does not hold.
+    pub fn is_of_a_server(&self) -> bool {
+        self.head.url.is_some()
+    }
+
     /// When the copy was taken.
     pub fn as_of(&self) -> jiff::Timestamp {
-        self.as_of
+        self.head.as_of
     }
 
     /// The document of this kind and key; the first by type where two entities share the name.
@@ -278,6 +310,11 @@ pub enum SnapshotError {
 }
 
 pub(super) fn storage(error: rusqlite::Error) -> CatalogError {
+    if file::is_damage(&error) {
+        return CatalogError::BadUpstream {
+            message: format!("the snapshot is damaged: {error}"),
+        };
+    }
     CatalogError::Unavailable {
         message: format!("the snapshot could not be read: {error}"),
     }

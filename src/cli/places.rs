@@ -26,6 +26,23 @@ pub fn claude_desktop() -> Option<PathBuf> {
     Some(configuration.join("Claude"))
 }
 
+/// The user's own folder for what this program keeps between runs: `$XDG_STATE_HOME/openpolicy-mcp`
+/// (XDG Base Directory Specification), `~/Library/Application Support/openpolicy-mcp`,
+/// `%LOCALAPPDATA%\openpolicy-mcp`.
+pub fn state() -> Option<PathBuf> {
+    let above = if cfg!(windows) {
+        folder("LOCALAPPDATA")?
+    } else if cfg!(target_os = "macos") {
+        home()?.join("Library/Application Support")
+    } else {
+        // The specification: a path that is not absolute is to be ignored.
+        folder("XDG_STATE_HOME")
+            .filter(|path| path.is_absolute())
+            .or_else(|| Some(home()?.join(".local/state")))?
+    };
+    Some(above.join("openpolicy-mcp"))
+}
+
 /// Takes the file away from everyone but its owner. On Windows the folders of a user are that
 /// already, and nothing is changed.
 pub fn for_owner_alone(path: &Path) -> io::Result<()> {

@@ -9,7 +9,7 @@ use crate::{
     app,
     settings::{
         Answers, CatalogSettings, HttpSettings, LogFormat, LogLevel, LogSettings, Settings,
-        ToolSwitches, Transport,
+        SnapshotUse, ToolSwitches, Transport,
     },
 };
 
@@ -18,6 +18,8 @@ use crate::{
 pub(super) struct ServeArguments {
     #[command(flatten)]
     openmetadata: environment::OpenMetadataArguments,
+    #[command(flatten)]
+    snapshot: environment::SnapshotArguments,
     #[command(flatten)]
     pub(super) server: ServerArguments,
 }
@@ -57,6 +59,8 @@ pub(super) struct ServerArguments {
     /// `text`: leave the structured form and the output schemas away.
     #[arg(long, value_name = "both|text", default_value = "both")]
     answers: Answers,
+    #[command(flatten)]
+    state: environment::StateArguments,
     /// Logs go to stderr.
     #[arg(long, value_name = "text|json", default_value = "text")]
     log_format: LogFormat,
@@ -67,7 +71,10 @@ pub(super) struct ServerArguments {
 
 pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let catalog = arguments.openmetadata.settings()?;
-    let settings = arguments.server.settings(catalog)?;
+    let settings = Settings {
+        snapshot: arguments.snapshot.settings()?,
+        ..arguments.server.settings(catalog)?
+    };
     block_on(async { Ok(app::serve(settings).await?) })
 }
 
@@ -97,6 +104,7 @@ impl ServerArguments {
         };
         Ok(Settings {
             catalog,
+            snapshot: SnapshotUse::default(),
             transport,
             tools: ToolSwitches {
                 toolsets,
@@ -109,6 +117,7 @@ impl ServerArguments {
                 format: self.log_format,
                 level: LogLevel(self.log_level),
             },
+            state: self.state.folder(),
         })
     }
 

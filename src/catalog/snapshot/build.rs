@@ -9,7 +9,7 @@ use crate::catalog::{
     model::{EntitySummary, EntityType},
     search::text::{camel_parts, folded},
     snapshot::facts,
-    snapshot::{FORMAT, Kind, Snapshot, SnapshotError},
+    snapshot::{Difference, Head, Kind, Snapshot, SnapshotError, history},
     wire,
 };
 
@@ -83,6 +83,7 @@ impl Builder {
 
     fn of(connection: Connection) -> Result<Self, SnapshotError> {
         connection.execute_batch(TABLES)?;
+        connection.execute_batch(history::TABLE)?;
         connection.execute_batch("BEGIN")?;
         Ok(Self { connection })
     }
@@ -115,23 +116,25 @@ impl Builder {
         Ok(())
     }
 
+    /// Adds a difference between two copies.
+    pub fn add_difference(&mut self, difference: &Difference) -> Result<(), SnapshotError> {
+        history::insert(&self.connection, difference)
+    }
+
     /// Indexes everything. `version` is that of the OpenMetadata that was copied.
     pub fn finish(self, as_of: jiff::Timestamp, version: &str) -> Result<Snapshot, SnapshotError> {
+        self.finish_as(&Head::of(as_of, version))
+    }
+
+    /// The same with everything that is known of the copy.
+    pub fn finish_as(self, head: &Head) -> Result<Snapshot, SnapshotError> {
         let mut connection = self.connection;
         connection.execute_batch("COMMIT")?;
         let transaction = connection.transaction()?;
-        for (name, value) in [
-            ("format", FORMAT),
-            ("as_of", &as_of.to_string()),
-            ("version", version),
-        ] {
-            transaction.execute(
-                "INSERT INTO head (name, value) VALUES (?1, ?2)",
-                [name, value],
-            )?;
-        }
+        head.write(&transaction)?;
         index(&transaction)?;
         transaction.execute_batch(INDEXES)?;
+        transaction.execute_batch(history::INDEXES)?;
         transaction.commit()?;
         connection.execute_batch("PRAGMA optimize")?;
         Snapshot::of_connection(connection)
