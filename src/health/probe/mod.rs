@@ -216,5 +216,6 @@ async fn by_kind(kind: &ProbeKind, look: &Look<'_>) -> Looked {
         ProbeKind::OpenMetadata { url } => openmetadata::look(url, look).await,
         ProbeKind::Airflow { url } => airflow::look(url, look).await,
         ProbeKind::Process => Err(process::nobody_to_ask()),
+        ProbeKind::Withheld { reason, .. } => Err(Outcome::CouldNotLook(words::quoted(reason))),
     }
 }

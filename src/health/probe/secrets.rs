@@ -73,7 +73,7 @@ fn of_kind(kind: &ProbeKind) -> Vec<String> {
                 of_url(management, &mut secrets);
             }
         }
-        ProbeKind::Tcp { .. } | ProbeKind::Process => {}
+        ProbeKind::Tcp { .. } | ProbeKind::Process | ProbeKind::Withheld { .. } => {}
     }
     secrets.retain(|secret| secret.chars().count() >= SHORTEST);
     secrets

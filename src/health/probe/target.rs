@@ -104,5 +104,6 @@ pub(super) fn place(kind: &ProbeKind) -> String {
         ProbeKind::Redis { url, .. } => of(url, 6379),
         ProbeKind::Amqp { url, .. } => of(url, 5672),
         ProbeKind::Process => "its process".into(),
+        ProbeKind::Withheld { .. } => "its address".into(),
     }
 }
