@@ -4,6 +4,7 @@ pub mod alerts;
 pub mod dependency;
 pub mod monitor;
 pub mod observation;
+pub mod probe;
 pub mod readings;
 pub mod recording;
 pub mod report;

@@ -3,6 +3,7 @@
 pub mod guard;
 mod handler;
 pub mod http;
+mod in_flight;
 pub mod lazy;
 mod listen;
 pub mod listing;
