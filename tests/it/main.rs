@@ -20,6 +20,8 @@ mod http;
 mod init;
 mod lineage;
 mod offline;
+#[cfg(target_os = "linux")]
+mod process;
 mod protocol;
 mod quality;
 mod search;
