@@ -1,6 +1,9 @@
 //! The platform file: read, checked at once, and from then on a `Platform` that is valid.
 
+mod compose;
 mod described;
+mod dotenv;
+mod kubernetes;
 mod load;
 pub mod model;
 mod near;
