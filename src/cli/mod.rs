@@ -4,10 +4,12 @@ mod demo;
 mod doctor;
 mod environment;
 mod init;
+mod lint;
 mod output;
 mod places;
 mod serve;
 mod tools;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -44,6 +46,10 @@ enum Command {
     Tools(tools::ToolsCommand),
     /// Check the connection to OpenMetadata and say what to do about each fault.
     Doctor(doctor::DoctorArguments),
+    /// Check a platform file: what is wrong with it, and what it contradicts.
+    Lint(lint::LintArguments),
+    /// Show what a platform file runs and where it sends variables, and allow it.
+    Trust(trust::TrustArguments),
     /// Print or write the configuration of an MCP client.
     Init(Box<init::InitArguments>),
 }
@@ -95,6 +101,8 @@ pub fn run() -> ExitCode {
         Some(Command::Demo(arguments)) => demo::run(arguments),
         Some(Command::Tools(command)) => tools::run(command),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
+        Some(Command::Lint(arguments)) => lint::run(&arguments),
+        Some(Command::Trust(arguments)) => trust::run(&arguments),
         Some(Command::Init(arguments)) => init::run(*arguments),
     };
     match ended {

@@ -69,8 +69,10 @@ pub fn is_secret_name(name: &str) -> bool {
 
 /// The value of a variable where it may be shown: no secret, and no address with a password.
 pub fn showable(name: &str, value: &str) -> Option<String> {
-    let has_password = value
-        .split_once("://")
-        .is_some_and(|(_, rest)| rest.split('/').next().is_some_and(|host| host.contains('@')));
+    let has_password = value.split_once("://").is_some_and(|(_, rest)| {
+        rest.split('/')
+            .next()
+            .is_some_and(|host| host.contains('@'))
+    });
     (!is_secret_name(name) && !has_password).then(|| value.to_owned())
 }

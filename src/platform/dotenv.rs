@@ -12,9 +12,9 @@ pub fn variables(text: &str) -> Vec<(String, String)> {
             let (name, value) = line.split_once('=')?;
             let name = name.trim();
             let is_name = !name.is_empty()
-                && name
-                    .chars()
-                    .all(|character| character.is_ascii_alphanumeric() || "_.-".contains(character));
+                && name.chars().all(|character| {
+                    character.is_ascii_alphanumeric() || "_.-".contains(character)
+                });
             is_name.then(|| (name.to_owned(), unquoted(value.trim())))
         })
         .collect()
@@ -46,7 +46,13 @@ mod tests {
             .collect();
         assert_eq!(
             read,
-            [("A", "1"), ("B", "two words"), ("C", "x # y"), ("D", "z"), ("E", "")]
+            [
+                ("A", "1"),
+                ("B", "two words"),
+                ("C", "x # y"),
+                ("D", "z"),
+                ("E", "")
+            ]
         );
     }
 }

@@ -18,19 +18,31 @@ pub fn described(documents: &[Node], problems: &mut Vec<Problem>) -> Vec<Describ
     let objects: Vec<&Node> = documents
         .iter()
         .flat_map(|document| match kind(document) {
-            "List" => document.get("items").map(Node::items).unwrap_or_default().iter().collect(),
+            "List" => document
+                .get("items")
+                .map(Node::items)
+                .unwrap_or_default()
+                .iter()
+                .collect(),
             _ => vec![document],
         })
         .collect();
     let of_kind = |wanted: &'static str| {
-        objects.iter().copied().filter(move |object| kind(object) == wanted)
+        objects
+            .iter()
+            .copied()
+            .filter(move |object| kind(object) == wanted)
     };
     let maps: HashMap<&str, &Node> = of_kind("ConfigMap")
         .filter_map(|object| Some((name(object)?, object.get("data")?)))
         .collect();
     let mut services: Vec<Described> = Vec::new();
     let mut labels: Vec<&Node> = Vec::new();
-    for object in objects.iter().copied().filter(|object| WORKLOADS.contains(&kind(object))) {
+    for object in objects
+        .iter()
+        .copied()
+        .filter(|object| WORKLOADS.contains(&kind(object)))
+    {
         if let Some((service, pod_labels)) = workload(object, &maps, problems) {
             services.push(service);
             labels.push(pod_labels);
@@ -47,8 +59,12 @@ pub fn described(documents: &[Node], problems: &mut Vec<Problem>) -> Vec<Describ
         }
     }
     for object in of_kind("HorizontalPodAutoscaler") {
-        let target = object.at(&["spec", "scaleTargetRef", "name"]).and_then(Node::text);
-        let found = services.iter_mut().find(|service| Some(service.name.as_str()) == target);
+        let target = object
+            .at(&["spec", "scaleTargetRef", "name"])
+            .and_then(Node::text);
+        let found = services
+            .iter_mut()
+            .find(|service| Some(service.name.as_str()) == target);
         if let Some(service) = found {
             service.replicas = scaled(object).or(service.replicas.take());
         }
@@ -102,7 +118,14 @@ fn workload<'a>(
         .unwrap_or_default();
     for claim in claims {
         let size = claim.at(&["spec", "resources", "requests", "storage"]);
-        add(&mut service.storage, size, Bytes::EXPECTED, kubernetes_bytes, sum_bytes, problems);
+        add(
+            &mut service.storage,
+            size,
+            Bytes::EXPECTED,
+            kubernetes_bytes,
+            sum_bytes,
+            problems,
+        );
     }
     let labels = template.at(&["metadata", "labels"]).unwrap_or(template);
     Some((service, labels))
@@ -124,10 +147,20 @@ fn main_container(container: &Node, service: &mut Described, maps: &HashMap<&str
         .into_iter()
         .find_map(|key| container.get(key));
     service.health = probe.map(|probe| placed(probe, health(probe)));
-    for from in container.get("envFrom").map(Node::items).unwrap_or_default() {
+    for from in container
+        .get("envFrom")
+        .map(Node::items)
+        .unwrap_or_default()
+    {
         let map = from.at(&["configMapRef", "name"]).and_then(Node::text);
-        for entry in map.and_then(|name| maps.get(name)).map_or(&[][..], |data| data.entries()) {
-            let value = entry.value.text().and_then(|value| showable(&entry.key, value));
+        for entry in map
+            .and_then(|name| maps.get(name))
+            .map_or(&[][..], |data| data.entries())
+        {
+            let value = entry
+                .value
+                .text()
+                .and_then(|value| showable(&entry.key, value));
             service.environment.push((entry.key.clone(), value));
         }
     }
@@ -168,12 +201,48 @@ fn health(probe: &Node) -> HealthCheck {
 /// All containers of a pod together.
 fn resources(container: &Node, service: &mut Described, problems: &mut Vec<Problem>) {
     let at = |group: &str, key: &str| container.at(&["resources", group, key]);
-    let bytes = (Bytes::EXPECTED, kubernetes_bytes as fn(&str) -> _, sum_bytes as fn(_, _) -> _);
-    let cpu = (MilliCpu::EXPECTED, MilliCpu::parse as fn(&str) -> _, sum_cpu as fn(_, _) -> _);
-    add(&mut service.memory, at("limits", "memory"), bytes.0, bytes.1, bytes.2, problems);
-    add(&mut service.memory_reserved, at("requests", "memory"), bytes.0, bytes.1, bytes.2, problems);
-    add(&mut service.cpu, at("limits", "cpu"), cpu.0, cpu.1, cpu.2, problems);
-    add(&mut service.cpu_reserved, at("requests", "cpu"), cpu.0, cpu.1, cpu.2, problems);
+    let bytes = (
+        Bytes::EXPECTED,
+        kubernetes_bytes as fn(&str) -> _,
+        sum_bytes as fn(_, _) -> _,
+    );
+    let cpu = (
+        MilliCpu::EXPECTED,
+        MilliCpu::parse as fn(&str) -> _,
+        sum_cpu as fn(_, _) -> _,
+    );
+    add(
+        &mut service.memory,
+        at("limits", "memory"),
+        bytes.0,
+        bytes.1,
+        bytes.2,
+        problems,
+    );
+    add(
+        &mut service.memory_reserved,
+        at("requests", "memory"),
+        bytes.0,
+        bytes.1,
+        bytes.2,
+        problems,
+    );
+    add(
+        &mut service.cpu,
+        at("limits", "cpu"),
+        cpu.0,
+        cpu.1,
+        cpu.2,
+        problems,
+    );
+    add(
+        &mut service.cpu_reserved,
+        at("requests", "cpu"),
+        cpu.0,
+        cpu.1,
+        cpu.2,
+        problems,
+    );
 }
 
 fn add<T: Copy>(
@@ -226,9 +295,9 @@ fn sum_cpu(one: MilliCpu, other: MilliCpu) -> MilliCpu {
 fn selects(selector: &Node, labels: &Node) -> bool {
     let wanted = selector.entries();
     !wanted.is_empty()
-        && wanted.iter().all(|entry| {
-            labels.get(&entry.key).and_then(Node::text) == entry.value.text()
-        })
+        && wanted
+            .iter()
+            .all(|entry| labels.get(&entry.key).and_then(Node::text) == entry.value.text())
 }
 
 /// The name and the port under which others reach it.
@@ -239,7 +308,11 @@ fn add_service(object: &Node, service: &mut Described) {
     {
         service.aliases.push(name.to_owned());
     }
-    for port in object.at(&["spec", "ports"]).map(Node::items).unwrap_or_default() {
+    for port in object
+        .at(&["spec", "ports"])
+        .map(Node::items)
+        .unwrap_or_default()
+    {
         let number = |key: &str| -> Option<Placed<u16>> {
             let node = port.get(key)?;
             Some(placed(node, node.text()?.parse().ok()?))

@@ -4,6 +4,7 @@ mod compose;
 mod described;
 mod dotenv;
 mod kubernetes;
+pub mod lint;
 mod load;
 pub mod model;
 mod near;
@@ -11,11 +12,13 @@ pub mod problem;
 pub mod quantity;
 pub mod raw;
 pub mod read;
+pub mod standards;
 pub mod trust;
 mod validate;
 pub mod variables;
 pub mod yaml;
 
+pub use lint::{Finding, lint};
 pub use load::{Loaded, load};
 pub use model::{
     AlertCondition, AlertRule, AlertScope, Capacity, Environment, Group, Objectives, Phase,

@@ -77,7 +77,9 @@ impl Variables {
         }
         match self.values.get(name) {
             Some(_) if self.is_withheld => Err(NoValue::Withheld(name.to_owned())),
-            value => Ok(value.or_else(|| self.from_files.get(name)).map(String::as_str)),
+            value => Ok(value
+                .or_else(|| self.from_files.get(name))
+                .map(String::as_str)),
         }
     }
 }

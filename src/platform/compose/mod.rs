@@ -50,7 +50,9 @@ pub fn described(project: &Project<'_>, problems: &mut Vec<Problem>) -> Vec<Desc
 /// Whether Compose starts it without being asked for it by name.
 pub fn is_active(service: &Described, profiles: &[String]) -> bool {
     service.profiles.is_empty()
-        || profiles.iter().any(|profile| profile == "*" || service.profiles.contains(profile))
+        || profiles
+            .iter()
+            .any(|profile| profile == "*" || service.profiles.contains(profile))
 }
 
 /// Paths of other files that a Compose file names: `include`, and `extends` of another file.
@@ -97,7 +99,10 @@ impl Texts<'_> {
                     let message = message.map(|text| format!(": {}", quoted(&text)));
                     self.problem(
                         node.place,
-                        format!("the variable {name} is not set{}", message.unwrap_or_default()),
+                        format!(
+                            "the variable {name} is not set{}",
+                            message.unwrap_or_default()
+                        ),
                         "set it, as Compose asks for it too",
                     );
                     None
@@ -124,6 +129,9 @@ fn names(node: &Node) -> Vec<(String, Place)> {
         .items()
         .iter()
         .filter_map(|item| Some((item.text()?.to_owned(), item.place)));
-    let of_map = node.entries().iter().map(|Entry { key, place, .. }| (key.clone(), *place));
+    let of_map = node
+        .entries()
+        .iter()
+        .map(|Entry { key, place, .. }| (key.clone(), *place));
     of_list.chain(of_map).collect()
 }

@@ -40,7 +40,9 @@ fn extended(
         // The other file is told as not read.
         return own;
     }
-    let name = extends.text().or_else(|| extends.get("service").and_then(Node::text));
+    let name = extends
+        .text()
+        .or_else(|| extends.get("service").and_then(Node::text));
     let base = name.and_then(|name| all.entries().iter().find(|other| other.key == name));
     match base {
         Some(base) if depth < DEEPEST => {
@@ -63,7 +65,10 @@ fn extended(
         None => {
             texts.problem(
                 extends.place,
-                format!("`extends` names {}, which is no service of this file", quoted(name.unwrap_or_default())),
+                format!(
+                    "`extends` names {}, which is no service of this file",
+                    quoted(name.unwrap_or_default())
+                ),
                 "",
             );
             own
@@ -78,7 +83,10 @@ fn said(entry: &Entry, texts: &mut Texts<'_>, completed: &mut Vec<String>) -> De
         place: entry.place,
         ..Described::default()
     };
-    if let Some(name) = node.get("container_name").and_then(|node| texts.value(node)) {
+    if let Some(name) = node
+        .get("container_name")
+        .and_then(|node| texts.value(node))
+    {
         service.aliases.push(name);
     }
     service.image = node.get("image").and_then(|image| {
@@ -146,7 +154,11 @@ pub fn merge(earlier: &mut Described, later: Described) {
         }
     }
     for port in published {
-        if !earlier.published.iter().any(|other| other.value == port.value) {
+        if !earlier
+            .published
+            .iter()
+            .any(|other| other.value == port.value)
+        {
             earlier.published.push(port);
         }
     }
@@ -161,7 +173,11 @@ pub fn merge(earlier: &mut Described, later: Described) {
         }
     }
     for (name, value) in environment {
-        match earlier.environment.iter_mut().find(|(other, _)| *other == name) {
+        match earlier
+            .environment
+            .iter_mut()
+            .find(|(other, _)| *other == name)
+        {
             Some(slot) => slot.1 = value,
             None => earlier.environment.push((name, value)),
         }
@@ -199,7 +215,10 @@ fn ports(node: &Node, service: &mut Described, texts: &mut Texts<'_>) {
             Some(targets) => service.ports.extend(targets.map(placed)),
             None => texts.problem(
                 port.place,
-                format!("{} is no port", quoted(target.as_deref().unwrap_or_default())),
+                format!(
+                    "{} is no port",
+                    quoted(target.as_deref().unwrap_or_default())
+                ),
                 "write it like `8080:80`",
             ),
         }
@@ -259,7 +278,9 @@ fn limits(node: &Node, service: &mut Described, texts: &mut Texts<'_>) {
         MilliCpu::parse,
         texts,
     );
-    let replicas = node.at(&["deploy", "replicas"]).or_else(|| node.get("scale"));
+    let replicas = node
+        .at(&["deploy", "replicas"])
+        .or_else(|| node.get("scale"));
     service.replicas = replicas.and_then(|node| {
         let count: u32 = texts.value(node)?.trim().parse().ok()?;
         Some(Placed {
@@ -283,22 +304,28 @@ fn amount<T>(
             value,
         }),
         Err(_) => {
-            texts.problem(node.place, format!("{} is not {expected}", quoted(&text)), "");
+            texts.problem(
+                node.place,
+                format!("{} is not {expected}", quoted(&text)),
+                "",
+            );
             None
         }
     }
 }
 
 /// Both forms of `depends_on`, and `links`.
-fn needs(
-    node: &Node,
-    service: &mut Described,
-    texts: &mut Texts<'_>,
-    completed: &mut Vec<String>,
-) {
+fn needs(node: &Node, service: &mut Described, texts: &mut Texts<'_>, completed: &mut Vec<String>) {
     let mut found = node.get("depends_on").map(names).unwrap_or_default();
-    for entry in node.get("depends_on").map(Node::entries).unwrap_or_default() {
-        let condition = entry.value.get("condition").and_then(|node| texts.value(node));
+    for entry in node
+        .get("depends_on")
+        .map(Node::entries)
+        .unwrap_or_default()
+    {
+        let condition = entry
+            .value
+            .get("condition")
+            .and_then(|node| texts.value(node));
         match condition.as_deref() {
             Some("service_completed_successfully") => completed.push(entry.key.clone()),
             None | Some("service_started" | "service_healthy") => {}
@@ -325,7 +352,11 @@ fn health(node: &Node, texts: &mut Texts<'_>) -> Option<Placed<HealthCheck>> {
     let words: Vec<String> = match test {
         None => Vec::new(),
         Some(test) if test.text().is_some() => texts.shown(test).into_iter().collect(),
-        Some(test) => test.items().iter().filter_map(|item| texts.shown(item)).collect(),
+        Some(test) => test
+            .items()
+            .iter()
+            .filter_map(|item| texts.shown(item))
+            .collect(),
     };
     let is_disabled = node.get("disable").and_then(Node::text) == Some("true")
         || words.first().is_some_and(|word| word == "NONE");

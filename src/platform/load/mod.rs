@@ -29,6 +29,8 @@ pub struct Loaded {
     pub described: Vec<Described>,
     /// What those files refer to that is not read, such as `extends` of another file.
     pub unread: Vec<(Place, String)>,
+    /// Texts that take values of variables or of secret files, with the names of these.
+    pub sends: Vec<(Place, String, Vec<String>)>,
     /// Every file that was read, by the names that places use.
     pub files: Files,
     /// Of all of them; what trust binds.
@@ -87,6 +89,7 @@ pub fn load(
             raw,
             described,
             unread: runtime.unread,
+            sends: reader.sends,
             files: reading.files,
             digest,
         })

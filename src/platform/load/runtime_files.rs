@@ -58,7 +58,13 @@ pub fn read(root: &Node, folder: &Path, reading: &mut Reading) -> RuntimeFiles {
         return files;
     };
     if let Some(Placed { value, .. }) = &raw.compose {
-        read_compose(value, compose_files(&raw, folder), folder, reading, &mut files);
+        read_compose(
+            value,
+            compose_files(&raw, folder),
+            folder,
+            reading,
+            &mut files,
+        );
     }
     if let Some(Placed { value, .. }) = &raw.kubernetes {
         read_manifests(value, folder, reading, &mut files);
@@ -106,7 +112,9 @@ fn read_compose(
         for node in included {
             if let Some(name) = node.text() {
                 if name.contains("://") || name.contains('$') {
-                    files.unread.push((node.place, format!("`include` of {}", quoted(name))));
+                    files
+                        .unread
+                        .push((node.place, format!("`include` of {}", quoted(name))));
                 } else {
                     waiting.push(Placed {
                         place: node.place,
@@ -116,7 +124,9 @@ fn read_compose(
             }
         }
         for place in foreign {
-            files.unread.push((place, "`extends` of another file".to_owned()));
+            files
+                .unread
+                .push((place, "`extends` of another file".to_owned()));
         }
         files.compose.push(document);
     }
@@ -153,7 +163,10 @@ fn read_manifests(
                 Err(error) => {
                     reading.problems.push(Problem::new(
                         named.place,
-                        format!("the folder {} cannot be read: {error}", quoted(&named.value)),
+                        format!(
+                            "the folder {} cannot be read: {error}",
+                            quoted(&named.value)
+                        ),
                         "",
                     ));
                     continue;

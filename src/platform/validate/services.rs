@@ -72,7 +72,8 @@ pub fn services(
     for described in around.described {
         if described.is_inactive
             || used.contains(&described.name)
-            || seen.contains_key(&described.name.to_lowercase()) {
+            || seen.contains_key(&described.name.to_lowercase())
+        {
             continue;
         }
         let name = Placed {
