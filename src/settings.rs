@@ -12,8 +12,6 @@ use secrecy::SecretString;
 pub struct Settings {
     pub catalog: CatalogSettings,
     pub snapshot: SnapshotUse,
-    /// None: the tools that ask for a platform are not listed.
-    pub platform: Option<PlatformSettings>,
     pub transport: Transport,
     pub tools: ToolSwitches,
     pub answers: Answers,
@@ -29,15 +27,6 @@ pub struct PlatformSettings {
     /// The platform file; none where only a catalog is served.
     pub file: Option<PathBuf>,
     /// Digests (`sha256:…`) of platform files that are trusted beside those of the state folder.
-    pub trusted: Vec<String>,
-}
-
-/// The platform that a server looks at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlatformSettings {
-    /// The platform file.
-    pub file: PathBuf,
-    /// Digests of platform files that may run what they say, as `trust` shows them.
     pub trusted: Vec<String>,
     /// PEM certificates that probes trust beside the built-in roots.
     pub ca_file: Option<PathBuf>,

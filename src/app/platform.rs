@@ -15,34 +15,42 @@ use crate::{
     tools::{ErrorCode, ToolError},
 };
 
-/// The platform of these settings under observation. Nothing is looked at yet.
+/// The platform of these settings under observation, where they name one. Nothing is looked at
+/// yet.
 ///
 /// A state folder that cannot be used is no reason to stay blind: the history then ends with the
 /// process, and every answer says so.
-pub(super) fn open(settings: &PlatformSettings, state: Option<&Path>) -> Result<Watch, ToolError> {
-    let platform = read(settings, state)?;
+pub(super) fn open(
+    settings: &PlatformSettings,
+    state: Option<&Path>,
+) -> Result<Option<Watch>, ToolError> {
+    let Some(file) = &settings.file else {
+        return Ok(None);
+    };
+    let platform = read(file, settings, state)?;
     let surroundings = Arc::new(probe::Surroundings::new(settings.ca_file.clone()));
     let check: crate::health::watch::Check = Arc::new(move |probe, until| {
         let surroundings = Arc::clone(&surroundings);
         Box::pin(async move { probe::check(&probe, &surroundings, until).await.looks })
     });
     let platform = Arc::new(platform);
-    match kept_history(&settings.file, state) {
-        Ok(history) => Ok(Watch::new(platform, Arc::new(history), check)),
+    let watch = match kept_history(file, state) {
+        Ok(history) => Watch::new(platform, Arc::new(history), check),
         Err(reason) => {
             tracing::warn!(reason, "Health is remembered only while this server runs");
             let history = History::in_memory()?;
-            Ok(Watch::new(platform, Arc::new(history), check).without_history(reason))
+            Watch::new(platform, Arc::new(history), check).without_history(reason)
         }
-    }
+    };
+    Ok(Some(watch))
 }
 
 /// Reads and checks the file with everything that it refers to.
-pub(super) fn read(
+fn read(
+    file: &Path,
     settings: &PlatformSettings,
     state: Option<&Path>,
 ) -> Result<Platform, ToolError> {
-    let file = settings.file.display();
     let mut given = Vec::new();
     for written in &settings.trusted {
         let digest = written.parse().map_err(|error: trust::NotADigest| {
@@ -56,14 +64,18 @@ pub(super) fn read(
         folder: state.map(trust::folder_in),
         everything: false,
     };
-    match platform::load(&settings.file, &Variables::of_process(), &trusted) {
+    match platform::load(file, &Variables::of_process(), &trusted) {
         Ok(loaded) => Ok(loaded.platform),
         Err(problems) => Err(ToolError::new(
             ErrorCode::Unavailable,
-            format!("the platform file {file} cannot be taken: {problems}"),
+            format!(
+                "the platform file {} cannot be taken: {problems}",
+                file.display()
+            ),
         )
         .then(format!(
-            "`openpolicy-mcp lint {file}` shows everything that is wrong with it"
+            "`openpolicy-mcp lint {}` shows everything that is wrong with it",
+            file.display()
         ))),
     }
 }
@@ -83,6 +95,9 @@ fn kept_history(file: &Path, state: Option<&Path>) -> Result<History, String> {
 fn history_name(file: &Path) -> PathBuf {
     let absolute = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     let digest = Sha256::digest(absolute.as_os_str().as_encoded_bytes());
-    let name: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let name: String = digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("{name}.sqlite").into()
 }
