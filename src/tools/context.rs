@@ -8,7 +8,7 @@ use std::{
 use secrecy::SecretString;
 
 use super::ToolError;
-use crate::catalog::{Catalog, CatalogError, Catalogs};
+use crate::catalog::{Catalog, CatalogError, Catalogs, Snapshot};
 
 /// Who calls.
 #[derive(Clone, Default)]
@@ -23,6 +23,7 @@ pub struct Context {
     caller: Caller,
     /// The catalog that this run of the call asks, where that was chosen.
     chosen: Option<Result<Catalog, CatalogError>>,
+    copy: Option<Arc<Snapshot>>,
     deadline: Instant,
     longest: Duration,
     /// The time of the call; tools never read the clock elsewhere. A snapshot's own time, where a
@@ -39,6 +40,7 @@ impl Context {
             catalogs,
             caller,
             chosen: None,
+            copy: None,
             deadline: Instant::now() + Self::LONGEST_CALL,
             longest: Self::LONGEST_CALL,
             now: jiff::Timestamp::now(),
@@ -56,6 +58,18 @@ impl Context {
     pub fn asking(mut self, catalog: Result<Catalog, CatalogError>) -> Self {
         self.chosen = Some(catalog);
         self
+    }
+
+    /// The same call with a snapshot of the catalog at hand, which this caller may see.
+    pub fn with_copy(mut self, copy: &Arc<Snapshot>) -> Self {
+        self.copy = Some(Arc::clone(copy));
+        self
+    }
+
+    /// The snapshot of the catalog, where there is one that this caller may see: it knows what
+    /// changed between copies. The catalog itself may be live.
+    pub fn copy(&self) -> Option<&Arc<Snapshot>> {
+        self.copy.as_ref()
     }
 
     /// The catalog as this caller sees it.
