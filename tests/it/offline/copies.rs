@@ -126,7 +126,7 @@ async fn a_snapshot_tells_its_differences_too_and_each_once() {
     let kinds = told.column("changes", "kind");
     assert_eq!(
         kinds,
-        [json!("lineage"), json!("entity"), json!("lineage")],
+        [json!("lineage"), json!("lineage"), json!("entity")],
         "{told:?}"
     );
     // The first copy has nothing to be compared with, and says so.
