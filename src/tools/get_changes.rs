@@ -113,7 +113,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         kinds: &kinds,
         since,
         until,
-        copy: context.copy().map(|copy| &**copy),
+        copy: context.copy(),
     };
     let timeline = catalog.changes(asked, context.deadline()).await;
 

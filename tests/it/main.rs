@@ -14,10 +14,14 @@ mod commands;
 mod contract;
 mod edge;
 mod entities;
+mod fuzz;
+mod health;
 mod http;
 mod init;
 mod lineage;
 mod offline;
+#[cfg(target_os = "linux")]
+mod process;
 mod protocol;
 mod quality;
 mod search;

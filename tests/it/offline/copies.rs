@@ -76,7 +76,7 @@ fn whats(told: &Told) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_live_timeline_tells_the_lineage_that_came_or_went() {
     let replay = Replay::start(Version::V1_12_6).await;
-    let context = calls::live(&replay, Version::V1_12_6).with_copy(&with_edges());
+    let context = calls::live(&replay, Version::V1_12_6).with_spare(Some(with_edges()));
     let question = json!({"kinds": ["lineage"], "since": "2026-11-20T12:00:00Z"});
     let told = changes(&context, question.clone()).await;
     let seen = format!("(seen between {FIRST} and {SECOND})");
@@ -107,7 +107,7 @@ async fn a_live_timeline_tells_the_lineage_that_came_or_went() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_copies_do_not_reach_is_said() {
     let replay = Replay::start(Version::V1_12_6).await;
-    let context = calls::live(&replay, Version::V1_12_6).with_copy(&with_edges());
+    let context = calls::live(&replay, Version::V1_12_6).with_spare(Some(with_edges()));
     let question = json!({"kinds": ["lineage"], "since": "2026-11-01T00:00:00Z"});
     let told = changes(&context, question).await;
     assert_eq!(told.fields["complete"], false);
