@@ -22,6 +22,14 @@ def test_a_command_with_the_demo(client, tmp_path):
     answers_of_the_demo(the_server(client, init(client, tmp_path, "--demo")))
 
 
+def test_cursor_has_a_file_for_all_projects(tmp_path):
+    project = tmp_path / "project"
+    project.mkdir()
+    init("cursor", project, "--demo", "--scope", "global", HOME=str(tmp_path))
+    assert not (project / ".cursor").exists()
+    answers_of_the_demo(the_server("cursor", tmp_path / FILES["cursor"]))
+
+
 @pytest.mark.parametrize("client", FILES)
 def test_a_command_with_spaces_in_its_path(client, tmp_path):
     place = tmp_path / "My Programs $HOME"
