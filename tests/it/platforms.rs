@@ -28,7 +28,9 @@ const FILES: [&str; 6] = [
 ];
 
 fn path(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("platforms").join(file)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("platforms")
+        .join(file)
 }
 
 /// A platform file that is trusted, with no variable set.
@@ -49,7 +51,9 @@ fn platform(file: &str) -> Platform {
 }
 
 fn service<'a>(platform: &'a Platform, name: &str) -> &'a Service {
-    platform.service(name).unwrap_or_else(|| panic!("no service {name}"))
+    platform
+        .service(name)
+        .unwrap_or_else(|| panic!("no service {name}"))
 }
 
 fn names(names: &[ServiceName]) -> Vec<String> {
@@ -64,7 +68,9 @@ fn needs(service: &Service) -> Vec<&str> {
 fn path_of(url: &SecretString) -> String {
     let url = url.expose_secret();
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.find('/').map(|at| rest[at..].to_owned()).unwrap_or_default()
+    rest.find('/')
+        .map(|at| rest[at..].to_owned())
+        .unwrap_or_default()
 }
 
 #[test]
@@ -73,7 +79,11 @@ fn every_platform_loads_trusted_and_not() {
         let loaded = loaded(file);
         assert!(!loaded.platform.services.is_empty(), "{file}");
         for service in &loaded.platform.services {
-            assert!(service.probe.is_some(), "{file}: {} has no probe", service.name);
+            assert!(
+                service.probe.is_some(),
+                "{file}: {} has no probe",
+                service.name
+            );
         }
     }
 }

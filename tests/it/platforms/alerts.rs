@@ -71,7 +71,11 @@ fn conditions(rule: &str) -> Vec<AlertCondition> {
 
 /// `5 minutes`, `2 seconds`
 pub fn duration(text: &str) -> Duration {
-    let unit = match text.split(' ').nth(1).map(|unit| unit.trim_end_matches('s')) {
+    let unit = match text
+        .split(' ')
+        .nth(1)
+        .map(|unit| unit.trim_end_matches('s'))
+    {
         Some("minute") => 60.0,
         Some("second") => 1.0,
         Some("hour") => 3_600.0,

@@ -51,7 +51,11 @@ fn every_category_has_its_services_replicas_and_resources() {
                     Some((number(least) as u32, number(most) as u32)),
                     "{name}"
                 );
-                assert_eq!(service.memory_reserved, Bytes::parse(reserved).ok(), "{name}");
+                assert_eq!(
+                    service.memory_reserved,
+                    Bytes::parse(reserved).ok(),
+                    "{name}"
+                );
                 assert_eq!(service.memory, Bytes::parse(limit).ok(), "{name}");
                 assert_eq!(service.cpu_reserved, MilliCpu::parse("250m").ok(), "{name}");
                 assert_eq!(service.cpu, MilliCpu::parse("500m").ok(), "{name}");
@@ -92,7 +96,14 @@ fn phases_are_the_order_of_the_folders_that_are_applied() {
                 .filter(|service| service.group.as_ref() == Some(folder))
                 .map(|service| service.name.0.clone())
                 .collect();
-            assert_eq!(phase.steps.iter().flat_map(|step| names(step)).collect::<Vec<_>>(), members);
+            assert_eq!(
+                phase
+                    .steps
+                    .iter()
+                    .flat_map(|step| names(step))
+                    .collect::<Vec<_>>(),
+                members
+            );
         }
     }
 }
@@ -103,11 +114,17 @@ fn objectives_standards_and_alerts_are_those_of_the_document() {
     let technical = document.section("Technical Metrics");
     let business = document.section("Business Metrics");
     let share = |label: &str| {
-        let text = technical.value(label).or_else(|| business.value(label)).expect(label);
+        let text = technical
+            .value(label)
+            .or_else(|| business.value(label))
+            .expect(label);
         Some(Percent(number(&text)))
     };
     let time = |label: &str| {
-        let text = technical.value(label).or_else(|| business.value(label)).expect(label);
+        let text = technical
+            .value(label)
+            .or_else(|| business.value(label))
+            .expect(label);
         Some(alerts::duration(&text))
     };
     for file in FILES {
@@ -117,18 +134,29 @@ fn objectives_standards_and_alerts_are_those_of_the_document() {
         assert_eq!(objectives.p95, time("Response Time"));
         assert_eq!(objectives.errors, share("Error Rate"));
         assert_eq!(objectives.utilisation, share("Resource Utilization"));
-        assert_eq!(business.value("Deployment Frequency").as_deref(), Some("Daily"));
-        assert_eq!(objectives.deployment_every, Some(Duration::from_secs(86_400)));
+        assert_eq!(
+            business.value("Deployment Frequency").as_deref(),
+            Some("Daily")
+        );
+        assert_eq!(
+            objectives.deployment_every,
+            Some(Duration::from_secs(86_400))
+        );
         assert_eq!(objectives.lead_time, time("Lead Time"));
         assert_eq!(objectives.time_to_restore, time("MTTR"));
         assert_eq!(objectives.change_failure_rate, share("Change Failure Rate"));
         let standards = platform.standards.as_ref().expect("standards");
-        let series = document.section("COMPLETED PHASES").value("Port Standardization");
+        let series = document
+            .section("COMPLETED PHASES")
+            .value("Port Standardization");
         assert!(series.is_some_and(|series| series.starts_with("9000-series")));
         assert_eq!(standards.ports, Some((9_000, 9_999)));
         assert_eq!(standards.health_path.as_deref(), Some("/healthz"));
         alerts::are_those_of(document.section("Alert Rules"), &platform);
-        let scaling = document.section("Horizontal Pod Autoscaling").code().join("\n");
+        let scaling = document
+            .section("Horizontal Pod Autoscaling")
+            .code()
+            .join("\n");
         let bound = |key: &str| {
             let text = between(&format!("{scaling}\n"), key, "\n").map(number);
             text.expect(key) as u32
@@ -143,7 +171,9 @@ fn objectives_standards_and_alerts_are_those_of_the_document() {
 #[test]
 fn the_environments_differ_in_nothing_but_their_names() {
     let [development, production] = FILES.map(|file| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("platforms").join(file);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("platforms")
+            .join(file);
         fs::read_to_string(path).expect("a file")
     });
     let differing: Vec<(&str, &str)> = development

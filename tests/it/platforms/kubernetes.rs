@@ -34,7 +34,12 @@ fn every_service_is_as_its_row_of_the_matrix_says() {
             row[0]
         );
         let (reserved, limit) = row[3].split_once('-').expect("a range");
-        assert_eq!(service.memory_reserved, Bytes::parse(reserved).ok(), "{}", row[0]);
+        assert_eq!(
+            service.memory_reserved,
+            Bytes::parse(reserved).ok(),
+            "{}",
+            row[0]
+        );
         assert_eq!(service.memory, Bytes::parse(limit).ok(), "{}", row[0]);
         let probe = service.probe.as_ref().expect("a probe");
         let ProbeKind::Http { url, .. } = &probe.kind else {
@@ -51,13 +56,20 @@ fn every_service_is_as_its_row_of_the_matrix_says() {
 fn processor_limits_are_those_of_the_document() {
     let document = Document::of("kubernetes");
     let platform = platform("kubernetes/platform.yaml");
-    let code = document.section("Resource Limits & Requests").code().join("\n");
+    let code = document
+        .section("Resource Limits & Requests")
+        .code()
+        .join("\n");
     let cpu: Vec<MilliCpu> = code
         .lines()
         .filter_map(|line| between(line, "cpu: \"", "\""))
         .filter_map(|cpu| MilliCpu::parse(cpu).ok())
         .collect();
-    for service in platform.services.iter().filter(|service| service.title.is_some()) {
+    for service in platform
+        .services
+        .iter()
+        .filter(|service| service.title.is_some())
+    {
         assert_eq!(service.cpu_reserved, Some(cpu[0]), "{}", service.name);
         assert_eq!(service.cpu, Some(cpu[1]), "{}", service.name);
     }
@@ -85,7 +97,11 @@ fn variables_and_secrets_are_those_of_the_document() {
             .and_then(|rest| rest.rsplit('@').next()?.split_once(':'))
         {
             let name = host.split('.').next().unwrap_or_default();
-            assert_eq!(service(platform, name).ports, [number(port) as u16], "{name}");
+            assert_eq!(
+                service(platform, name).ports,
+                [number(port) as u16],
+                "{name}"
+            );
         }
         read += 1;
     }
@@ -107,7 +123,15 @@ fn alerts_are_those_of_the_document() {
     let document = Document::of("kubernetes");
     let platform = platform("kubernetes/platform.yaml");
     alerts::are_those_of(document.section("Alert Rules"), &platform);
-    let rule = document.section("4.2 Custom Metrics & Alerts").code().join("\n");
+    let rule = document
+        .section("4.2 Custom Metrics & Alerts")
+        .code()
+        .join("\n");
     let expression = between(&rule, "expr: ", "\n").expect("an expression");
-    assert!(platform.metrics.iter().any(|(_, query)| query == expression));
+    assert!(
+        platform
+            .metrics
+            .iter()
+            .any(|(_, query)| query == expression)
+    );
 }

@@ -45,8 +45,9 @@ fn entries(document: &Document) -> Vec<Entry> {
                     phase: phase as usize,
                     facts: Vec::new(),
                 });
-            } else if let Some((key, given)) =
-                line.strip_prefix("- ").and_then(|line| line.split_once(": "))
+            } else if let Some((key, given)) = line
+                .strip_prefix("- ")
+                .and_then(|line| line.split_once(": "))
                 && let Some(entry) = entries.last_mut()
             {
                 entry.facts.push((key.to_owned(), given.to_owned()));
@@ -96,7 +97,11 @@ fn every_service_has_its_container_ports_dependencies_and_check() {
         assert_eq!(service.ports, ports, "{}", entry.title);
         let purpose = entry.fact("Purpose").expect("a purpose");
         assert_eq!(
-            service.purpose.as_deref().unwrap_or_default().to_lowercase(),
+            service
+                .purpose
+                .as_deref()
+                .unwrap_or_default()
+                .to_lowercase(),
             purpose.to_lowercase()
         );
         let expected: Vec<&str> = match entry.fact("Dependencies").expect("dependencies") {
@@ -114,7 +119,7 @@ fn every_service_has_its_container_ports_dependencies_and_check() {
             "Airflow webserver status" => kind == "airflow",
             "Scraper status endpoints" => kind == "process",
             endpoint => {
-                let path = between(&format!("\u{1}{endpoint}"), "\u{1}", " endpoint").expect(check);
+                let path = endpoint.strip_suffix(" endpoint").expect(check);
                 match &probe.kind {
                     ProbeKind::Http { url, .. } => path_of(url) == path,
                     // Looked at where it really is; the document's path is kept.
@@ -125,7 +130,11 @@ fn every_service_has_its_container_ports_dependencies_and_check() {
         assert!(fits, "{}: {check} is not {kind}", entry.title);
         let phase = &platform.phases[entry.phase - 1];
         assert!(
-            phase.steps.iter().flatten().any(|name| *name == service.name),
+            phase
+                .steps
+                .iter()
+                .flatten()
+                .any(|name| *name == service.name),
             "{} is not in phase {}",
             entry.title,
             entry.phase
@@ -140,8 +149,13 @@ fn phases_take_their_minutes_and_run_their_commands() {
     let platform = &loaded.platform;
     for (at, phase) in platform.phases.iter().enumerate() {
         let section = document.section(&format!("Phase {}:", at + 1));
-        assert_eq!(phase.title.as_deref(), between(&section.heading, ": ", " ("));
-        let minutes = between(&section.heading, "(", " minutes").map(number).expect("minutes");
+        assert_eq!(
+            phase.title.as_deref(),
+            between(&section.heading, ": ", " (")
+        );
+        let minutes = between(&section.heading, "(", " minutes")
+            .map(number)
+            .expect("minutes");
         let expected = Duration::from_secs_f64(minutes * 60.0);
         assert_eq!(phase.expected, Some((expected, expected)));
         let mut started: Vec<String> = Vec::new();
@@ -168,14 +182,21 @@ fn phases_take_their_minutes_and_run_their_commands() {
                     .map(|service| service.name.as_str())
                     .collect();
                 assert_eq!(with_profile.len(), steps.len());
-                assert!(with_profile.iter().all(|name| steps.iter().any(|step| step == name)));
+                assert!(
+                    with_profile
+                        .iter()
+                        .all(|name| steps.iter().any(|step| step == name))
+                );
             }
             _ => assert_eq!(started, steps),
         }
         let hooks: Vec<String> = section
             .code()
             .iter()
-            .filter_map(|line| line.split_once(" exec ").map(|(_, command)| command.to_owned()))
+            .filter_map(|line| {
+                line.split_once(" exec ")
+                    .map(|(_, command)| command.to_owned())
+            })
             .collect();
         let given: Vec<String> = phase
             .after
@@ -234,7 +255,11 @@ fn addresses_times_and_retries_are_those_of_the_health_checks() {
             }
             "timeout" => {
                 let probe = service_of(name).probe.as_ref().expect("a probe");
-                assert_eq!(probe.timeout, Duration::from_secs(number(given) as u64), "{name}");
+                assert_eq!(
+                    probe.timeout,
+                    Duration::from_secs(number(given) as u64),
+                    "{name}"
+                );
                 read += 1;
             }
             "retries" => {
@@ -272,7 +297,7 @@ fn the_dependency_chain_is_kept_as_the_document_draws_it() {
         .stated
         .iter()
         .flat_map(|stated| &stated.value)
-        .filter_map(|statement| statement.value.chain.as_ref())
+        .filter_map(|statement| statement.chain.as_ref())
         .map(|chain| chain.value.iter().map(|name| name.value.clone()).collect())
         .collect();
     assert_eq!(kept, drawn);

@@ -102,7 +102,13 @@ fn phases_have_the_batches_order_times_and_gates_of_the_document() {
         );
         let tables: Vec<Vec<String>> = sections
             .iter()
-            .map(|section| section.rows().into_iter().map(|row| row[0].clone()).collect())
+            .map(|section| {
+                section
+                    .rows()
+                    .into_iter()
+                    .map(|row| row[0].clone())
+                    .collect()
+            })
             .filter(|names: &Vec<String>| !names.is_empty())
             .collect();
         let order = value(&sections, "Deployment Order");
@@ -116,7 +122,11 @@ fn phases_have_the_batches_order_times_and_gates_of_the_document() {
             tables
         };
         assert_eq!(
-            phase.steps.iter().map(|step| names(step)).collect::<Vec<_>>(),
+            phase
+                .steps
+                .iter()
+                .map(|step| names(step))
+                .collect::<Vec<_>>(),
             steps,
             "{heading}"
         );
@@ -141,7 +151,11 @@ fn phases_have_the_batches_order_times_and_gates_of_the_document() {
             .section("Success Criteria")
             .value(&format!("Phase {number_of_phase}"))
             .expect(heading);
-        assert_eq!(between(&criterion, "<", "%").map(number), below, "{heading}");
+        assert_eq!(
+            between(&criterion, "<", "%").map(number),
+            below,
+            "{heading}"
+        );
     }
 }
 
@@ -218,11 +232,18 @@ fn capacity_triggers_priorities_and_outcomes_are_those_of_the_document() {
         assert!(platform.rollback_when.contains(&condition), "{condition:?}");
     }
     let mut words = vec![None; 5];
-    for section in document.sections().iter().filter(|s| s.heading.contains("(After Phase")) {
+    for section in document
+        .sections()
+        .iter()
+        .filter(|s| s.heading.contains("(After Phase"))
+    {
         let phase = number(&section.heading) as usize;
         let status = section.value("Platform Status").expect("a status");
         words[phase - 1] = Some(status.clone());
-        let given = platform.phases[phase - 1].status_word.clone().expect("a word");
+        let given = platform.phases[phase - 1]
+            .status_word
+            .clone()
+            .expect("a word");
         assert!(status.starts_with(&given), "{status} is not {given}");
         let running = section.value("Services Running").expect("a count");
         let so_far: usize = platform.phases[..phase]
@@ -234,7 +255,10 @@ fn capacity_triggers_priorities_and_outcomes_are_those_of_the_document() {
         let share = between(&running, "(", "%").map(number).expect("a share");
         assert_eq!((so_far as f64 / 26.0 * 100.0).round(), share, "{running}");
         let memory = section.value("Resource Usage").expect("a share");
-        assert_eq!(memory_below(&platform.phases[phase - 1]), Some(number(&memory)));
+        assert_eq!(
+            memory_below(&platform.phases[phase - 1]),
+            Some(number(&memory))
+        );
     }
     // None is given for phase 4.
     assert_eq!(words.iter().filter(|word| word.is_none()).count(), 1);
@@ -263,7 +287,11 @@ fn only_the_memory_of_phase_2_does_not_add_up() {
         let cores: u64 = services().filter_map(|s| s.cpu).map(|c| c.0).sum();
         let amount = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
         if Bytes::parse(&amount(memory)).map(|m| m.0) != Ok(bytes) {
-            wrong.push(format!("phase {phase}: {} is {}", amount(memory), Bytes(bytes)));
+            wrong.push(format!(
+                "phase {phase}: {} is {}",
+                amount(memory),
+                Bytes(bytes)
+            ));
         }
         if MilliCpu::parse(&amount(cpu)).map(|c| c.0) != Ok(cores) {
             wrong.push(format!("phase {phase}: {} is {cores}m", amount(cpu)));

@@ -70,7 +70,12 @@ fn pointers(cell: &str) -> Vec<(&str, bool)> {
         .iter()
         .enumerate()
         .filter(|(at, _)| at % 2 == 1)
-        .map(|(at, part)| (*part, parts.get(at + 1).is_some_and(|next| next.starts_with('†'))))
+        .map(|(at, part)| {
+            (
+                *part,
+                parts.get(at + 1).is_some_and(|next| next.starts_with('†')),
+            )
+        })
         .collect()
 }
 
@@ -104,21 +109,34 @@ fn every_key_file_and_tool_of_the_tables_exists() {
     let mut wrong = Vec::new();
     for (platform, files) in PLATFORMS {
         let text = fs::read_to_string(path(&format!("{platform}/README.md"))).expect(platform);
-        let files: Vec<Node> = files.iter().map(|file| tree(&format!("{platform}/{file}"))).collect();
+        let files: Vec<Node> = files
+            .iter()
+            .map(|file| tree(&format!("{platform}/{file}")))
+            .collect();
         let compose = tree(&format!("{platform}/compose.yaml"));
         let cells = cells(&text);
         assert!(cells.len() > 30, "{platform}: {} statements", cells.len());
         for (line, cell) in cells {
             let pointers = pointers(cell);
-            let says_so = ["absent", "prose, nothing to hold", "manifests‡", "for a person", "not named"]
-                .iter()
-                .any(|words| cell.contains(words));
+            let says_so = [
+                "absent",
+                "prose, nothing to hold",
+                "manifests‡",
+                "for a person",
+                "not named",
+            ]
+            .iter()
+            .any(|words| cell.contains(words));
             if pointers.is_empty() && !says_so {
-                wrong.push(format!("{platform} line {line}: says neither where nor why not"));
+                wrong.push(format!(
+                    "{platform} line {line}: says neither where nor why not"
+                ));
             }
             for (pointer, is_marked) in pointers {
                 let keys: Vec<&str> = pointer.split('.').collect();
-                let is_variable = pointer.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+                let is_variable = pointer
+                    .bytes()
+                    .all(|byte| byte.is_ascii_uppercase() || byte == b'_');
                 let is_there = if is_marked {
                     TO_COME.contains(&pointer)
                 } else {
@@ -127,9 +145,9 @@ fn every_key_file_and_tool_of_the_tables_exists() {
                         || is_variable
                         || path(&format!("{platform}/{pointer}")).exists()
                         || files.iter().all(|file| exists(file, &keys))
-                        || pointer
-                            .strip_prefix("compose:")
-                            .is_some_and(|keys| exists(&compose, &keys.split('.').collect::<Vec<_>>()))
+                        || pointer.strip_prefix("compose:").is_some_and(|keys| {
+                            exists(&compose, &keys.split('.').collect::<Vec<_>>())
+                        })
                 };
                 if !is_there {
                     wrong.push(format!("{platform} line {line}: there is no {pointer}"));
@@ -157,7 +175,10 @@ fn every_service_of_the_files_stands_in_a_table() {
             }
             let alerts = tree.get("alerts").map(Node::items).unwrap_or_default();
             for name in alerts.iter().filter_map(|alert| alert.get("name")?.text()) {
-                assert!(text.contains(&format!("`alerts.{name}`")), "{platform}: {name}");
+                assert!(
+                    text.contains(&format!("`alerts.{name}`")),
+                    "{platform}: {name}"
+                );
             }
         }
     }

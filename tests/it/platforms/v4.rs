@@ -41,7 +41,10 @@ fn services(document: &Document) -> Vec<Vec<Line>> {
                 let ports = between(name, "(", ")").unwrap_or_default();
                 Some(Line {
                     name: name.split(' ').next()?.to_owned(),
-                    ports: ports.split(", ").filter_map(|port| port.parse().ok()).collect(),
+                    ports: ports
+                        .split(", ")
+                        .filter_map(|port| port.parse().ok())
+                        .collect(),
                     purpose: purpose.to_owned(),
                 })
             })
@@ -54,7 +57,11 @@ fn services(document: &Document) -> Vec<Vec<Line>> {
 }
 
 fn stands_in(platform: &Platform, phase: usize) -> Vec<String> {
-    platform.phases[phase].steps.iter().flat_map(|step| names(step)).collect()
+    platform.phases[phase]
+        .steps
+        .iter()
+        .flat_map(|step| names(step))
+        .collect()
 }
 
 #[test]
@@ -102,7 +109,8 @@ fn budgets_networks_times_and_risks_are_those_of_the_document() {
         assert_eq!(phase.title.as_deref(), between(heading, ": ", " ("));
         assert_eq!(phase.priority_word.as_deref(), between(heading, "(", " - "));
         let given = |label: &str| allocations[at].value(label).expect(label);
-        let size = |label: &str| Bytes::parse(given(label).split(' ').next().unwrap_or_default()).ok();
+        let size =
+            |label: &str| Bytes::parse(given(label).split(' ').next().unwrap_or_default()).ok();
         assert_eq!(phase.budget.memory, size("Memory"), "{}", phase.name);
         assert_eq!(phase.budget.storage, size("Storage"), "{}", phase.name);
         assert_eq!(phase.budget.cpu_share, Some(Percent(number(&given("CPU")))));
@@ -153,7 +161,13 @@ fn limits_and_the_health_check_are_those_of_the_document() {
         let given = given.trim().trim_matches('\'');
         match (indent, key) {
             (2, _) => name = key.to_owned(),
-            (_, "limits" | "reservations") => part = if key == "limits" { "limits" } else { "reserved" },
+            (_, "limits" | "reservations") => {
+                part = if key == "limits" {
+                    "limits"
+                } else {
+                    "reserved"
+                }
+            }
             (_, "memory" | "cpus") => {
                 let service = service(&platform, &name);
                 read += 1;
@@ -170,7 +184,11 @@ fn limits_and_the_health_check_are_those_of_the_document() {
     }
     assert_eq!(read, 8);
     assert_eq!(
-        platform.services.iter().filter(|service| service.memory.is_some()).count(),
+        platform
+            .services
+            .iter()
+            .filter(|service| service.memory.is_some())
+            .count(),
         3,
         "no other limit is given"
     );
@@ -191,7 +209,12 @@ fn limits_and_the_health_check_are_those_of_the_document() {
         assert_eq!(probe.interval, seconds("interval"), "{}", service.name);
         assert_eq!(probe.timeout, seconds("timeout"), "{}", service.name);
         assert_eq!(u64::from(probe.retries), seconds("retries").as_secs());
-        assert_eq!(probe.start_period, seconds("start_period"), "{}", service.name);
+        assert_eq!(
+            probe.start_period,
+            seconds("start_period"),
+            "{}",
+            service.name
+        );
         // The template's path is looked at, or kept beside the real one.
         let path = match &probe.kind {
             ProbeKind::Http { url, .. } => super::path_of(url),
@@ -212,7 +235,10 @@ fn emergencies_alerts_and_targets_are_those_of_the_document() {
     let platform = platform("v4/platform.yaml");
     let after = |section: &str, words: &str| -> Vec<String> {
         let code = document.section(section).code();
-        let line = code.iter().find_map(|line| line.split_once(words)).expect(words);
+        let line = code
+            .iter()
+            .find_map(|line| line.split_once(words))
+            .expect(words);
         line.1.split(' ').map(str::to_owned).collect()
     };
     assert_eq!(
@@ -230,18 +256,32 @@ fn emergencies_alerts_and_targets_are_those_of_the_document() {
         after("If System Resources Exhausted", ".yml stop ")
     );
     let alert = document.section("Resource Monitoring").code().join(" ");
-    let above = between(&alert, "$3 > \"", "%").map(number).expect("a bound");
+    let above = between(&alert, "$3 > \"", "%")
+        .map(number)
+        .expect("a bound");
     assert!(alert.contains("HIGH MEMORY"));
     assert_eq!(platform.alerts.len(), 1);
-    assert_eq!(platform.alerts[0].when, AlertCondition::MemoryAbove(Percent(above)));
+    assert_eq!(
+        platform.alerts[0].when,
+        AlertCondition::MemoryAbove(Percent(above))
+    );
 
     let targets = document.section("Performance Targets");
     let target = |label: &str| number(&targets.value(label).expect(label));
     assert_eq!(platform.objectives.uptime, Some(Percent(target("Uptime"))));
-    assert_eq!(platform.objectives.utilisation, Some(Percent(target("Resource Usage"))));
-    assert_eq!(platform.objectives.healthy, Some(Percent(target("Service Health"))));
+    assert_eq!(
+        platform.objectives.utilisation,
+        Some(Percent(target("Resource Usage")))
+    );
+    assert_eq!(
+        platform.objectives.healthy,
+        Some(Percent(target("Service Health")))
+    );
     let group = service(&platform, "api").group.as_deref();
-    let core = platform.groups.iter().find(|found| Some(found.name.as_str()) == group);
+    let core = platform
+        .groups
+        .iter()
+        .find(|found| Some(found.name.as_str()) == group);
     assert_eq!(
         core.expect("a group").objectives.p95,
         Some(Duration::from_millis(target("Response Time") as u64))
