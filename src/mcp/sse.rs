@@ -18,7 +18,7 @@ use axum::{
 };
 use futures::StreamExt;
 use rmcp::{
-    RoleServer, ServiceExt,
+    RoleServer, ServerHandler, ServiceExt,
     model::{ClientJsonRpcMessage, GetExtensions, ServerJsonRpcMessage},
     transport::{Transport, common::server_side_http::session_id},
 };
@@ -27,7 +27,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    McpServer,
     handler::{CallerToken, CameOver},
     http::{bad_request, plain, read_body},
     messages::{Opening, Parsed, parsed},
@@ -46,8 +45,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The open streams.
-pub(super) struct Sessions {
-    server: McpServer,
+pub(super) struct Sessions<S> {
+    server: S,
     open: Mutex<HashMap<String, Session>>,
     shutdown: CancellationToken,
 }
@@ -59,8 +58,8 @@ struct Session {
     caller: Option<CallerToken>,
 }
 
-impl Sessions {
-    pub(super) fn new(server: McpServer, shutdown: CancellationToken) -> Arc<Self> {
+impl<S> Sessions<S> {
+    pub(super) fn new(server: S, shutdown: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
             server,
             open: Mutex::default(),
@@ -74,13 +73,13 @@ impl Sessions {
 }
 
 /// Ends a session when its stream is dropped: the client went away.
-struct Ending {
-    sessions: Arc<Sessions>,
+struct Ending<S> {
+    sessions: Arc<Sessions<S>>,
     id: String,
     cancel: CancellationToken,
 }
 
-impl Drop for Ending {
+impl<S> Drop for Ending<S> {
     fn drop(&mut self) {
         self.cancel.cancel();
         self.sessions.with_open(|open| open.remove(&self.id));
@@ -88,7 +87,10 @@ impl Drop for Ending {
 }
 
 /// `GET /sse`
-pub(super) async fn open(State(sessions): State<Arc<Sessions>>, request: Request) -> Response {
+pub(super) async fn open<S: ServerHandler + Clone>(
+    State(sessions): State<Arc<Sessions<S>>>,
+    request: Request,
+) -> Response {
     let (messages, incoming) = mpsc::channel(QUEUE);
     let (outgoing, events) = mpsc::channel::<String>(QUEUE);
     // A UUID of version 4: 122 random bits.
@@ -141,7 +143,10 @@ pub(super) async fn open(State(sessions): State<Arc<Sessions>>, request: Request
 }
 
 /// `POST /messages?sessionId=…`
-pub(super) async fn message(State(sessions): State<Arc<Sessions>>, request: Request) -> Response {
+pub(super) async fn message<S: ServerHandler>(
+    State(sessions): State<Arc<Sessions<S>>>,
+    request: Request,
+) -> Response {
     let id = url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
         .find(|(name, _)| name == "sessionId" || name == "session_id")
         .map(|(_, id)| id.into_owned());

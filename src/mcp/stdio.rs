@@ -9,7 +9,7 @@ use std::{
 };
 
 use rmcp::{
-    ErrorData, RoleServer, ServiceExt,
+    ErrorData, RoleServer, ServerHandler, ServiceExt,
     model::{ClientJsonRpcMessage, RequestId, ServerJsonRpcMessage},
     service::ServerInitializeError,
     transport::Transport,
@@ -17,10 +17,7 @@ use rmcp::{
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    McpServer,
-    messages::{IdFinder, Opening, Parsed, parsed, refusal},
-};
+use super::messages::{IdFinder, Opening, Parsed, parsed, refusal};
 
 /// The longest line that is read: a message is a few KB, a hostile one has no end.
 const LONGEST_LINE: usize = 4 * 1024 * 1024;
@@ -29,7 +26,10 @@ const LONGEST_LINE: usize = 4 * 1024 * 1024;
 const DRAIN: Duration = Duration::from_secs(4);
 
 /// Serves until standard input ends or `shutdown` is cancelled, at most `DRAIN` longer.
-pub async fn serve(server: McpServer, shutdown: CancellationToken) -> std::io::Result<()> {
+pub async fn serve<S: ServerHandler>(
+    server: S,
+    shutdown: CancellationToken,
+) -> std::io::Result<()> {
     let hung_up = CancellationToken::new();
     let transport = Lines::new(hung_up.clone())?;
     let serving = async {

@@ -17,6 +17,7 @@ mod entities;
 mod http;
 mod init;
 mod lineage;
+mod offline;
 mod platforms;
 mod protocol;
 mod quality;

@@ -2,6 +2,7 @@
 //! what the documents contradict in themselves.
 
 mod alerts;
+mod compose;
 mod document;
 mod environments;
 mod kubernetes;

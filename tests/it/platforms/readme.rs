@@ -79,7 +79,8 @@ fn pointers(cell: &str) -> Vec<(&str, bool)> {
         .collect()
 }
 
-fn tree(file: &str) -> Node {
+/// A YAML file below `platforms/`.
+pub fn tree(file: &str) -> Node {
     let text = fs::read_to_string(path(file)).expect(file);
     let (documents, problems) = yaml::documents(&text, FileId::PLATFORM).expect(file);
     assert!(problems.is_empty(), "{file}");
