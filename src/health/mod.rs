@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod dependency;
 pub mod observation;
+pub mod probe;
 pub mod recording;
 pub mod verdict;
 

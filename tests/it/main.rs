@@ -14,6 +14,7 @@ mod commands;
 mod contract;
 mod edge;
 mod entities;
+mod fuzz;
 mod http;
 mod init;
 mod lineage;
