@@ -5,6 +5,7 @@ mod replay;
 mod replay_catalog;
 mod support;
 
+#[cfg(target_os = "linux")]
 mod answers;
 mod bad_input;
 mod broken;
@@ -20,6 +21,7 @@ mod init;
 mod lineage;
 mod offline;
 mod platforms;
+mod process;
 mod protocol;
 mod quality;
 mod search;
