@@ -5,7 +5,6 @@ mod replay;
 mod replay_catalog;
 mod support;
 
-#[cfg(target_os = "linux")]
 mod answers;
 mod bad_input;
 mod broken;
@@ -21,6 +20,7 @@ mod init;
 mod lineage;
 mod offline;
 mod platforms;
+#[cfg(target_os = "linux")]
 mod process;
 mod protocol;
 mod quality;
