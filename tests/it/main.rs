@@ -15,6 +15,7 @@ mod contract;
 mod edge;
 mod entities;
 mod fuzz;
+mod health;
 mod http;
 mod init;
 mod lineage;
