@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod app;
+pub mod bridge;
 pub mod catalog;
 pub mod cli;
 pub mod health;

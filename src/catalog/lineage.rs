@@ -214,6 +214,22 @@ impl Catalog {
         }
     }
 
+    /// Everything downstream of an entity; of a service, a database or a schema everything that
+    /// lives in it too, at depth 0.
+    pub async fn all_downstream_of(
+        &self,
+        entity: &EntitySummary,
+        deadline: Instant,
+    ) -> Result<Lineage, CatalogError> {
+        match container(entity) {
+            Some((service, within)) => self.lineage_of_container(&service, &within, deadline).await,
+            None => {
+                let reach = Reach::only(Direction::Downstream, Reach::EVERYTHING);
+                self.lineage(entity, reach, deadline).await
+            }
+        }
+    }
+
     /// Everything downstream of what lives in a service, a database or a schema; what lives in it
     /// is at depth 0.
     ///
@@ -253,6 +269,16 @@ impl Catalog {
             }
         }
     }
+}
+
+/// Service and name of what holds other entities; none for an asset.
+pub fn container(entity: &EntitySummary) -> Option<(String, String)> {
+    let kind = entity.entity_type.as_str();
+    let holds = kind.ends_with("Service") || matches!(kind, "database" | "databaseSchema");
+    let service = fqn::parts(&entity.fqn)
+        .first()
+        .map(|part| fqn::quoted(part))?;
+    holds.then(|| (service, entity.fqn.clone()))
 }
 
 /// Lives in the service, at or below this name. `lives_in` and `fqn` are those of an entity.

@@ -16,9 +16,9 @@ use super::{
 use crate::{
     answer::{self, Answer, Budget, Table, Total},
     catalog::{
-        Catalog, EntitySummary, fqn,
+        Catalog, EntitySummary,
         graph::{Direction, NodeIndex, Origin, columns::trace, walk::walk},
-        lineage::{Lineage, Reach},
+        lineage::{self as lineage_of, Lineage, Reach},
     },
 };
 use summary::{Affected, Item};
@@ -72,7 +72,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let depth = asked.depth.unwrap_or(Reach::EVERYTHING);
     let catalog = context.catalog()?;
     let subject = subject(&catalog, &asked).await?;
-    let container = container(&subject);
+    let container = lineage_of::container(&subject);
     let column = match (&asked.column, &container) {
         (None, _) => None,
         (Some(_), Some(_)) => {
@@ -87,9 +87,9 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         }
     };
     let mut collected = match &container {
-        Some((service, within)) => {
+        Some(_) => {
             catalog
-                .lineage_of_container(service, within, context.deadline())
+                .all_downstream_of(&subject, context.deadline())
                 .await?
         }
         None => {
@@ -187,16 +187,6 @@ async fn subject(catalog: &Catalog, asked: &Arguments) -> Result<EntitySummary, 
             "give the entity or the service that may change",
         )),
     }
-}
-
-/// Service and name of what holds other entities; none for an asset.
-fn container(subject: &EntitySummary) -> Option<(String, String)> {
-    let kind = subject.entity_type.as_str();
-    let holds = kind.ends_with("Service") || matches!(kind, "database" | "databaseSchema");
-    let service = fqn::parts(&subject.fqn)
-        .first()
-        .map(|part| fqn::quoted(part))?;
-    holds.then(|| (service, subject.fqn.clone()))
 }
 
 /// Everything downstream; of a container what is in it too, at depth 0.

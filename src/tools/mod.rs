@@ -7,6 +7,7 @@ pub mod arguments;
 pub mod context;
 pub mod contract;
 pub mod error;
+mod hurt;
 mod pages;
 pub mod pipelines;
 pub mod platform;
