@@ -12,7 +12,7 @@ use crate::{
     platform::Platform,
 };
 
-pub use questions::hurt_by;
+pub use questions::{hurt_by, lineages_of};
 
 /// A dataset of the catalog, and the service of the platform that carries it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,25 +43,10 @@ pub struct Hurt {
 
 /// What these services carry, with all services that need them: those stop too.
 pub fn carried_by<'a>(
-    platform: &Platform,
+    platform: &'a Platform,
     services: impl IntoIterator<Item = &'a str>,
 ) -> Vec<Carried> {
-    let mut reached: BTreeSet<&str> = services.into_iter().collect();
-    loop {
-        let before = reached.len();
-        for service in &platform.services {
-            if service
-                .needs
-                .iter()
-                .any(|need| reached.contains(need.0.as_str()))
-            {
-                reached.insert(&service.name.0);
-            }
-        }
-        if reached.len() == before {
-            break;
-        }
-    }
+    let reached = reached_from(platform, services);
     let mut carried: Vec<Carried> = platform
         .services
         .iter()
@@ -75,6 +60,38 @@ pub fn carried_by<'a>(
         .collect();
     carried.sort();
     carried
+}
+
+/// The other services that stop with this one, as they need it; in the order of the file.
+pub fn stopped_with(platform: &Platform, service: &str) -> Vec<String> {
+    let reached = reached_from(platform, [service]);
+    platform
+        .services
+        .iter()
+        .map(|other| other.name.0.as_str())
+        .filter(|name| *name != service && reached.contains(name))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// These services and everything that needs one of them, directly or not.
+fn reached_from<'a>(
+    platform: &'a Platform,
+    services: impl IntoIterator<Item = &'a str>,
+) -> BTreeSet<&'a str> {
+    let mut reached: BTreeSet<&str> = services.into_iter().collect();
+    loop {
+        let before = reached.len();
+        for service in &platform.services {
+            let mut needs = service.needs.iter();
+            if needs.any(|need| reached.contains(need.0.as_str())) {
+                reached.insert(&service.name.0);
+            }
+        }
+        if reached.len() == before {
+            return reached;
+        }
+    }
 }
 
 /// The services of the platform that carry an entity of this FQN, the closest dataset first.

@@ -8,6 +8,7 @@ mod documents;
 mod edges;
 mod index;
 mod legacy;
+mod merged;
 mod stored;
 
 use std::{
@@ -24,6 +25,7 @@ use super::{
 
 pub use columns::columns_in;
 pub use edges::{EdgeDetails, EdgeWrite};
+pub use merged::downstream_of_all;
 
 /// Nodes that one question collects from a live catalog at most.
 pub const MOST_NODES: usize = 20_000;

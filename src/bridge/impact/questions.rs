@@ -16,6 +16,16 @@ pub async fn hurt_by(
     carried: Vec<Carried>,
     deadline: Instant,
 ) -> Result<Hurt, CatalogError> {
+    let (lineages, missed) = lineages_of(catalog, &carried, deadline).await?;
+    Ok(Hurt::of(carried, &lineages, missed))
+}
+
+/// What lies in and below these datasets, one lineage each; and what could not be looked at.
+pub async fn lineages_of(
+    catalog: &Catalog,
+    carried: &[Carried],
+    deadline: Instant,
+) -> Result<(Vec<Lineage>, Vec<String>), CatalogError> {
     let mut lineages = Vec::new();
     let mut missed = Vec::new();
     let mut datasets: Vec<&str> = carried
@@ -32,7 +42,7 @@ pub async fn hurt_by(
             Err(error) => missed.push(format!("{dataset}: {error}")),
         }
     }
-    Ok(Hurt::of(carried, &lineages, missed))
+    Ok((lineages, missed))
 }
 
 /// Everything in and below a dataset, with owners.
