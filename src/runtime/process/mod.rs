@@ -52,8 +52,6 @@ pub struct ProcessRuntime {
     folder: PathBuf,
     /// This binary, as keepers run it.
     program: PathBuf,
-    /// Where services run.
-    working_folder: Option<PathBuf>,
     tuning: Tuning,
     /// Processor time of each service at the last look.
     samples: Mutex<HashMap<ServiceName, usage::Sample>>,
@@ -71,7 +69,6 @@ impl ProcessRuntime {
             platform,
             // Also right after the file was replaced by a newer version.
             program: "/proc/self/exe".into(),
-            working_folder: None,
             tuning: Tuning::default(),
             samples: Mutex::default(),
         })
@@ -80,12 +77,6 @@ impl ProcessRuntime {
     /// Another binary than this process's own keeps the services: that of a test.
     pub fn with_program(mut self, program: &Path) -> Self {
         self.program = program.to_owned();
-        self
-    }
-
-    /// Services run in this folder, that of the platform file.
-    pub fn in_folder(mut self, folder: &Path) -> Self {
-        self.working_folder = Some(folder.to_owned());
         self
     }
 

@@ -145,6 +145,8 @@ pub(super) struct RecordedExit {
     pub signal: Option<i32>,
     pub at: i64,
     pub reason: Option<String>,
+    /// It was asked to end, did not, and was ended.
+    pub is_stubborn: bool,
 }
 
 impl RecordedExit {
@@ -273,6 +275,7 @@ mod tests {
                 signal: None,
                 at: 5,
                 reason: None,
+                is_stubborn: false,
             }),
             digest: spec.digest(),
             spec: spec.clone(),
