@@ -4,10 +4,12 @@ mod demo;
 mod doctor;
 mod environment;
 mod init;
+mod keep;
 mod lint;
 mod output;
 mod places;
 mod serve;
+mod stand_in;
 mod tools;
 mod trust;
 
@@ -52,6 +54,11 @@ enum Command {
     Trust(trust::TrustArguments),
     /// Print or write the configuration of an MCP client.
     Init(Box<init::InitArguments>),
+    /// Be a service that answers HTTP: what the demo and tests run in place of a real one.
+    StandIn(Box<stand_in::StandInArguments>),
+    /// Started by the process runtime, once for each service.
+    #[command(hide = true)]
+    Keep,
 }
 
 /// Why a command ends badly. What it says goes to stderr.
@@ -66,6 +73,9 @@ enum Failure {
     /// Exit code 1; everything has been printed already.
     #[error("")]
     Said,
+    /// This exit code, without a word.
+    #[error("")]
+    Code(u8),
     #[error(transparent)]
     App(#[from] AppError),
 }
@@ -75,6 +85,7 @@ impl Failure {
         match self {
             Self::Usage(_) => 2,
             Self::Error(_) | Self::Said => 1,
+            Self::Code(code) => *code,
             Self::App(error) => error.exit_code(),
         }
     }
@@ -104,6 +115,8 @@ pub fn run() -> ExitCode {
         Some(Command::Lint(arguments)) => lint::run(&arguments),
         Some(Command::Trust(arguments)) => trust::run(&arguments),
         Some(Command::Init(arguments)) => init::run(*arguments),
+        Some(Command::StandIn(arguments)) => stand_in::run(*arguments),
+        Some(Command::Keep) => keep::run(),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
