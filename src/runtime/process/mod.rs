@@ -65,7 +65,7 @@ impl ProcessRuntime {
         let all = fs::canonicalize(&all)
             .map_err(|error| Problem::failed("opening the state folder", error))?;
         Ok(Self {
-            folder: all.join(folder_name(&platform.name)),
+            folder: all.join(folder_of(&platform)),
             platform,
             // Also right after the file was replaced by a newer version.
             program: "/proc/self/exe".into(),
@@ -191,6 +191,19 @@ impl Runtime for ProcessRuntime {
     ) -> Work<'a, Output> {
         Box::pin(self.run_command(service, command, longest))
     }
+}
+
+/// The folder of a platform: two checkouts of one repository are two platforms.
+fn folder_of(platform: &Platform) -> String {
+    let name = folder_name(&platform.name);
+    if platform.folder.as_os_str().is_empty() {
+        return name;
+    }
+    let place = fs::canonicalize(&platform.folder).unwrap_or_else(|_| platform.folder.clone());
+    format!(
+        "{name}-{}",
+        record::short_digest(place.as_os_str().as_encoded_bytes())
+    )
 }
 
 /// What the environment of this process says, for `Spec::of`.
