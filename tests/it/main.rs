@@ -22,5 +22,6 @@ mod offline;
 mod protocol;
 mod quality;
 mod search;
+mod soak;
 mod source;
 mod surprises;
