@@ -10,6 +10,7 @@ mod rate;
 mod start;
 
 use std::{
+    fmt,
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::PathBuf,
@@ -90,6 +91,39 @@ fn over_http(mut command: Command) -> (Running, SocketAddr) {
     (Running(child), address)
 }
 
+/// Of times by turns: the quickest tells the work, the median also the neighbours on the machine.
+#[derive(Clone, Copy)]
+struct Spread {
+    quickest: f64,
+    median: f64,
+}
+
+impl Spread {
+    fn of(times: &mut [f64]) -> Self {
+        let median = median(times);
+        Self {
+            quickest: times[0],
+            median,
+        }
+    }
+
+    fn over(self, other: Self) -> String {
+        let (quickest, median) = (self.quickest / other.quickest, self.median / other.median);
+        format!("{quickest:.2} (median {median:.2})")
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{:.2} (median {:.2})",
+            self.quickest, self.median
+        )
+    }
+}
+
+/// The middle one; sorts.
 fn median<T: Copy + PartialOrd>(values: &mut [T]) -> T {
     values.sort_by(|left, right| left.partial_cmp(right).expect("comparable"));
     values[values.len() / 2]

@@ -1,9 +1,6 @@
 //! A tool beside the HTTP calls that it makes: the same requests, sent to the same replay server.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use openpolicy_mcp::{
     catalog::{Catalogs, Credential, Settings},
@@ -15,7 +12,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    median, milliseconds, replay,
+    Spread, milliseconds, replay,
     support::{replay::Replay, wire::Seen},
 };
 
@@ -85,16 +82,16 @@ async fn beside(replay: &Replay, tool: &str, arguments: Value) -> String {
             send(&client, &replay.url(), request).await;
         }
         if step >= FIRST {
-            ours.push(elapsed);
-            direct.push(begun.elapsed());
+            ours.push(milliseconds(elapsed));
+            direct.push(milliseconds(begun.elapsed()));
         }
     }
-    let (ours, direct): (Duration, Duration) = (median(&mut ours), median(&mut direct));
-    let (ours, direct) = (milliseconds(ours), milliseconds(direct));
+    let (ours, direct) = (Spread::of(&mut ours), Spread::of(&mut direct));
     format!(
-        "({}) | {ours:.2} ms | {direct:.2} ms | {:+.2} ms |",
+        "({}) | {ours} ms | {direct} ms | {:+.2} (median {:+.2}) ms |",
         requests.len(),
-        ours - direct
+        ours.quickest - direct.quickest,
+        ours.median - direct.median
     )
 }
 

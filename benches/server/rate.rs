@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    median, minimal, ours, over_http, replay,
+    Spread, median, minimal, ours, over_http, replay,
     support::{calls, connection::Connection, memory::Held, server::request},
 };
 
@@ -58,14 +58,20 @@ pub fn measure() {
         for connections in [1, 16] {
             let (mut our_rates, mut minimal_rates) = (Vec::new(), Vec::new());
             for _ in 0..ROUNDS {
-                our_rates.push(rate(our_address, connections, ours));
-                minimal_rates.push(rate(minimal_address, connections, minimal));
+                our_rates.push(1.0 / rate(our_address, connections, ours));
+                minimal_rates.push(1.0 / rate(minimal_address, connections, minimal));
             }
-            let (ours, minimal) = (median(&mut our_rates), median(&mut minimal_rates));
+            // Seconds a call, so that the quickest round comes first.
+            let (ours, minimal) = (Spread::of(&mut our_rates), Spread::of(&mut minimal_rates));
             println!(
-                "| {name}, HTTP, {connections} connection{} | {ours:.0}/s | {minimal:.0}/s | {:.2} |",
+                "| {name}, HTTP, {connections} connection{}, calls a second | {:.0} (median {:.0}) | \
+                 {:.0} (median {:.0}) | {} |",
                 if connections == 1 { "" } else { "s" },
-                ours / minimal
+                1.0 / ours.quickest,
+                1.0 / ours.median,
+                1.0 / minimal.quickest,
+                1.0 / minimal.median,
+                minimal.over(ours)
             );
         }
     }

@@ -9,7 +9,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    Running, median, milliseconds, minimal, ours, replay,
+    Running, Spread, milliseconds, minimal, ours, replay,
     support::{
         memory::Held,
         server::{initialize, request},
@@ -28,11 +28,11 @@ pub fn measure() {
         our_starts.push(milliseconds(started(live()).1));
         minimal_starts.push(milliseconds(started(minimal(&[])).1));
     }
-    let (our_start, minimal_start) = (median(&mut our_starts), median(&mut minimal_starts));
+    let (ours, minimal_one) = (Spread::of(&mut our_starts), Spread::of(&mut minimal_starts));
     println!(
-        "| start to the first `tools/list` answer, stdio, median of {STARTS} | {our_start:.1} ms | \
-         {minimal_start:.1} ms | {:.2} |",
-        our_start / minimal_start
+        "| start to the first `tools/list` answer, stdio, {STARTS} times | {ours} ms | \
+         {minimal_one} ms | {} |",
+        ours.over(minimal_one)
     );
     let listed = idle(live(), &[]);
     let minimal_listed = idle(minimal(&[]), &[]);

@@ -54,7 +54,7 @@ fn a_server_over_http_keeps_nothing_of_calls_that_ended() {
     soak(
         "http",
         &server,
-        calls() * 6 / 10,
+        calls() * 13 / 20,
         VARIES,
         0,
         |part, left| {
