@@ -16,6 +16,7 @@ pub mod matching;
 pub mod memory;
 pub mod recordings;
 pub mod replay;
+pub mod scripted_platform;
 pub mod server;
 pub mod wire;
 pub mod words;
