@@ -16,8 +16,18 @@ pub struct Settings {
     pub tools: ToolSwitches,
     pub answers: Answers,
     pub logs: LogSettings,
+    pub platform: PlatformSettings,
     /// Where snapshots and the store lie; none where neither the user nor the system names a place.
     pub state: Option<PathBuf>,
+}
+
+/// The platform that carries the data.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlatformSettings {
+    /// The platform file; none where only a catalog is served.
+    pub file: Option<PathBuf>,
+    /// Digests (`sha256:…`) of platform files that are trusted beside those of the state folder.
+    pub trusted: Vec<String>,
 }
 
 /// Which catalog answers.

@@ -12,9 +12,12 @@ use clap::Args;
 use secrecy::SecretString;
 
 use super::{CatalogChoice, Failure, places};
-use crate::settings::{
-    CatalogMode, CatalogSettings, Credential, Identity, OpenMetadataSettings, SnapshotReaders,
-    SnapshotUse, UnknownWord,
+use crate::{
+    platform::trust::FilesDigest,
+    settings::{
+        CatalogMode, CatalogSettings, Credential, Identity, OpenMetadataSettings, PlatformSettings,
+        SnapshotReaders, SnapshotUse, UnknownWord,
+    },
 };
 
 /// How to reach OpenMetadata. Its credential comes from the environment: OPENMETADATA_TOKEN, or
@@ -51,6 +54,40 @@ impl StateArguments {
             .clone()
             .or_else(|| path("OPENPOLICY_STATE"))
             .or_else(places::state)
+    }
+}
+
+/// Which platform is served.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct PlatformArguments {
+    /// The platform file [env: OPENPOLICY_PLATFORM].
+    #[arg(long, value_name = "FILE")]
+    platform: Option<PathBuf>,
+    /// Trust the platform file of this digest, which `openpolicy-mcp trust FILE` shows; for
+    /// containers, which keep no state [env: OPENPOLICY_TRUST].
+    #[arg(long, value_name = "sha256:…")]
+    trust: Vec<FilesDigest>,
+}
+
+impl PlatformArguments {
+    /// Flags, then the environment.
+    pub(super) fn settings(&self) -> Result<PlatformSettings, Failure> {
+        let mut trusted: Vec<String> = self.trust.iter().map(ToString::to_string).collect();
+        if let Some(digests) = text("OPENPOLICY_TRUST").filter(|_| trusted.is_empty()) {
+            for digest in digests.split(',') {
+                let digest: FilesDigest = digest
+                    .parse()
+                    .map_err(|error| Failure::Usage(format!("OPENPOLICY_TRUST: {error}")))?;
+                trusted.push(digest.to_string());
+            }
+        }
+        Ok(PlatformSettings {
+            file: self
+                .platform
+                .clone()
+                .or_else(|| path("OPENPOLICY_PLATFORM")),
+            trusted,
+        })
     }
 }
 

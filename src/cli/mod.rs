@@ -5,11 +5,13 @@ mod doctor;
 mod environment;
 mod init;
 mod keep;
+mod lint;
 mod output;
 mod places;
 mod serve;
 mod stand_in;
 mod tools;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -46,6 +48,10 @@ enum Command {
     Tools(tools::ToolsCommand),
     /// Check the connection to OpenMetadata and say what to do about each fault.
     Doctor(doctor::DoctorArguments),
+    /// Check a platform file: what is wrong with it, and what it contradicts.
+    Lint(lint::LintArguments),
+    /// Show what a platform file runs and where it sends variables, and allow it.
+    Trust(trust::TrustArguments),
     /// Print or write the configuration of an MCP client.
     Init(Box<init::InitArguments>),
     /// Be a service that answers HTTP: what the demo and tests run in place of a real one.
@@ -106,6 +112,8 @@ pub fn run() -> ExitCode {
         Some(Command::Demo(arguments)) => demo::run(arguments),
         Some(Command::Tools(command)) => tools::run(command),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
+        Some(Command::Lint(arguments)) => lint::run(&arguments),
+        Some(Command::Trust(arguments)) => trust::run(&arguments),
         Some(Command::Init(arguments)) => init::run(*arguments),
         Some(Command::StandIn(arguments)) => stand_in::run(*arguments),
         Some(Command::Keep) => keep::run(),

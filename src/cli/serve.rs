@@ -60,6 +60,8 @@ pub(super) struct ServerArguments {
     #[arg(long, value_name = "both|text", default_value = "both")]
     answers: Answers,
     #[command(flatten)]
+    platform: environment::PlatformArguments,
+    #[command(flatten)]
     state: environment::StateArguments,
     /// Logs go to stderr.
     #[arg(long, value_name = "text|json", default_value = "text")]
@@ -105,6 +107,7 @@ impl ServerArguments {
         Ok(Settings {
             catalog,
             snapshot: SnapshotUse::default(),
+            platform: self.platform.settings()?,
             transport,
             tools: ToolSwitches {
                 toolsets,

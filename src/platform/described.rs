@@ -9,7 +9,7 @@ use super::{
 };
 
 /// What is said of one service outside the platform file.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Described {
     pub name: String,
     pub place: Place,
@@ -34,6 +34,8 @@ pub struct Described {
     pub is_stateful: bool,
     /// Profiles without which Compose does not start it.
     pub profiles: Vec<String>,
+    /// None of its profiles is on.
+    pub is_inactive: bool,
     /// Values of secrets are absent.
     pub environment: Vec<(String, Option<String>)>,
 }
@@ -47,4 +49,30 @@ pub struct HealthCheck {
     pub interval: Option<Duration>,
     pub retries: Option<u32>,
     pub start_period: Option<Duration>,
+}
+
+/// A variable whose name says that its value is a secret.
+pub fn is_secret_name(name: &str) -> bool {
+    const WORDS: [&str; 8] = [
+        "PASSWORD",
+        "PASSWD",
+        "SECRET",
+        "TOKEN",
+        "CREDENTIAL",
+        "PRIVATE",
+        "API_KEY",
+        "ACCESS_KEY",
+    ];
+    let name = name.to_ascii_uppercase();
+    WORDS.iter().any(|word| name.contains(word)) || name.ends_with("_KEY")
+}
+
+/// The value of a variable where it may be shown: no secret, and no address with a password.
+pub fn showable(name: &str, value: &str) -> Option<String> {
+    let has_password = value.split_once("://").is_some_and(|(_, rest)| {
+        rest.split('/')
+            .next()
+            .is_some_and(|host| host.contains('@'))
+    });
+    (!is_secret_name(name) && !has_password).then(|| value.to_owned())
 }

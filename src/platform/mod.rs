@@ -1,6 +1,10 @@
 //! The platform file: read, checked at once, and from then on a `Platform` that is valid.
 
+mod compose;
 mod described;
+mod dotenv;
+mod kubernetes;
+pub mod lint;
 mod load;
 pub mod model;
 mod near;
@@ -8,11 +12,13 @@ pub mod problem;
 pub mod quantity;
 pub mod raw;
 pub mod read;
+pub mod standards;
 pub mod trust;
 mod validate;
 pub mod variables;
 pub mod yaml;
 
+pub use lint::{Finding, lint};
 pub use load::{Loaded, load};
 pub use model::{
     AlertCondition, AlertRule, AlertScope, Capacity, Environment, Group, Objectives, Phase,

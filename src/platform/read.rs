@@ -26,8 +26,8 @@ pub struct Placed<T> {
 pub struct Reader<'a> {
     pub variables: &'a Variables,
     pub problems: Vec<Problem>,
-    /// Where a variable would stand if the file were trusted.
-    pub withheld: Vec<Place>,
+    /// Texts in which variables stand, with the names of these.
+    pub sends: Vec<(Place, String, Vec<String>)>,
     /// Whether secrets may be read and commands kept.
     pub is_trusted: bool,
     own: Own,
@@ -39,7 +39,7 @@ impl<'a> Reader<'a> {
             variables,
             is_trusted,
             problems: Vec::new(),
-            withheld: Vec::new(),
+            sends: Vec::new(),
             own: Own::Forbidden,
         }
     }
@@ -90,8 +90,12 @@ impl<'a> Reader<'a> {
                         );
                         return None;
                     }
-                    Err(NoValue::Withheld(_)) => self.withheld.push(node.place),
-                    _ => {}
+                    _ if expanded.variables.is_empty() => {}
+                    _ => self.sends.push((
+                        node.place,
+                        expanded.written.clone(),
+                        expanded.variables.clone(),
+                    )),
                 }
                 Some(expanded)
             }

@@ -12,6 +12,8 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
+use super::{load::Loaded, model::RuntimeKind, problem::quoted, variables::Expanded};
+
 /// Digest of a platform file with every file that it refers to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FilesDigest(String);
@@ -174,6 +176,113 @@ impl TrustedDigests {
         let kept = fs::read_to_string(path).ok()?;
         kept.lines().next()?.parse().ok()
     }
+}
+
+/// The folder of trusted digests inside the state folder.
+pub fn folder_in(state: &Path) -> PathBuf {
+    state.join("trust")
+}
+
+/// What waits for trust, one line each: what a person has to see before allowing it. Texts stand
+/// as they are written, so that no value of a variable is shown.
+pub fn wishes(loaded: &Loaded) -> Vec<String> {
+    let mut lines = Vec::new();
+    let raw = &loaded.raw;
+    let files: Vec<String> = loaded
+        .files
+        .iter()
+        .map(|path| quoted(&path.display().to_string()))
+        .collect();
+    match &loaded.platform.runtime {
+        RuntimeKind::None => {}
+        RuntimeKind::Process => lines.push("starts and stops local processes".to_owned()),
+        RuntimeKind::Compose { project, .. } => lines.push(format!(
+            "deploys with Docker Compose, project {}",
+            quoted(project.as_deref().unwrap_or("(named after the folder)"))
+        )),
+        RuntimeKind::Kubernetes {
+            context, namespace, ..
+        } => lines.push(format!(
+            "deploys to Kubernetes, context {}, namespace {}",
+            quoted(context.as_deref().unwrap_or("(the current one)")),
+            quoted(namespace)
+        )),
+    }
+    let written = |words: &[Expanded]| {
+        let words: Vec<&str> = words.iter().map(|word| word.written.as_str()).collect();
+        shown_whole(&words.join(" "))
+    };
+    for (name, service) in raw.services.iter().flat_map(|services| &services.value.0) {
+        if let Some(command) = &service.command {
+            lines.push(format!(
+                "{} runs: {}",
+                quoted(&name.value),
+                written(&command.value)
+            ));
+        }
+    }
+    for phase in raw.phases.iter().flat_map(|phases| &phases.value) {
+        let name = phase.name.as_ref().map_or("", |name| name.value.as_str());
+        let hooks = phase
+            .before
+            .iter()
+            .chain(&phase.after)
+            .flat_map(|hooks| &hooks.value);
+        for hook in hooks {
+            if let Some(exec) = hook.exec.as_ref().map(|exec| &exec.value) {
+                let service = exec
+                    .service
+                    .as_ref()
+                    .map_or("", |name| name.value.value.as_str());
+                let command = exec.command.as_ref().map_or(&[][..], |words| &words.value);
+                lines.push(format!(
+                    "phase {} runs in {}: {}",
+                    quoted(name),
+                    quoted(service),
+                    written(command)
+                ));
+            }
+            let url = hook.http.as_ref().and_then(|call| call.value.url.as_ref());
+            if let Some(url) = url {
+                lines.push(format!(
+                    "phase {} calls {}",
+                    quoted(name),
+                    shown_whole(&url.value.written)
+                ));
+            }
+            if let Some(check) = &hook.check {
+                lines.push(format!(
+                    "phase {} checks with: {}",
+                    quoted(name),
+                    written(&check.value)
+                ));
+            }
+        }
+    }
+    lines.extend(loaded.sends.iter().map(|(place, text, variables)| {
+        let to = shown_whole(text);
+        let what = variables.join(", ");
+        format!("line {}: {to} gets {what}", place.line)
+    }));
+    lines.push(format!("files: {}", files.join(", ")));
+    lines
+}
+
+/// Everything that would be run stands there: nothing is cut, and nothing hides.
+fn shown_whole(text: &str) -> String {
+    let shown: String = text
+        .chars()
+        .flat_map(|character| {
+            let is_plain = character.is_ascii_graphic() || character == ' ';
+            let escaped: Vec<char> = if is_plain || character.is_alphanumeric() {
+                vec![character]
+            } else {
+                character.escape_unicode().collect()
+            };
+            escaped
+        })
+        .collect();
+    format!("`{shown}`")
 }
 
 /// The name under which the trust of a file is kept: a digest of its absolute path.

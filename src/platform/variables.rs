@@ -20,6 +20,8 @@ const DEEPEST: usize = 8;
 #[derive(Clone, Default)]
 pub struct Variables {
     values: BTreeMap<String, String>,
+    /// From files beside the platform file (`.env`); what is set outside wins.
+    from_files: BTreeMap<String, String>,
     is_withheld: bool,
 }
 
@@ -38,6 +40,7 @@ impl FromIterator<(String, String)> for Variables {
     fn from_iter<Pairs: IntoIterator<Item = (String, String)>>(pairs: Pairs) -> Self {
         Self {
             values: pairs.into_iter().collect(),
+            from_files: BTreeMap::new(),
             is_withheld: false,
         }
     }
@@ -55,16 +58,16 @@ impl Variables {
     pub fn withheld(&self) -> Self {
         Self {
             values: self.values.clone(),
+            from_files: self.from_files.clone(),
             is_withheld: true,
         }
     }
 
-    /// These, and `others` where these do not say.
-    pub fn or(&self, others: impl IntoIterator<Item = (String, String)>) -> Self {
+    /// These, and what stands in files beside the platform file. Those are no secrets of this
+    /// process: they came with the platform file.
+    pub fn with_files(&self, others: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut all = self.clone();
-        for (name, value) in others {
-            all.values.entry(name).or_insert(value);
-        }
+        all.from_files.extend(others);
         all
     }
 
@@ -74,7 +77,9 @@ impl Variables {
         }
         match self.values.get(name) {
             Some(_) if self.is_withheld => Err(NoValue::Withheld(name.to_owned())),
-            value => Ok(value.map(String::as_str)),
+            value => Ok(value
+                .or_else(|| self.from_files.get(name))
+                .map(String::as_str)),
         }
     }
 }

@@ -377,6 +377,11 @@ impl Address<'_> {
             return Ok(None);
         };
         if let Some(file) = file {
+            reader.sends.push((
+                written.place,
+                written.value.written.clone(),
+                vec![format!("what stands in the file {}", quoted(&file))],
+            ));
             if !reader.is_trusted {
                 return Err(NOT_TRUSTED.to_owned());
             }

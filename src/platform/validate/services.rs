@@ -70,7 +70,10 @@ pub fn services(
     }
     let nothing = RawService::default();
     for described in around.described {
-        if used.contains(&described.name) || seen.contains_key(&described.name.to_lowercase()) {
+        if described.is_inactive
+            || used.contains(&described.name)
+            || seen.contains_key(&described.name.to_lowercase())
+        {
             continue;
         }
         let name = Placed {

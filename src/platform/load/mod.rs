@@ -8,7 +8,7 @@ use std::{
 use super::{
     described::Described,
     model::Platform,
-    problem::{FileId, Files, Place, Problem, Problems},
+    problem::{FileId, Files, Place, Problem, Problems, quoted},
     raw::RawPlatform,
     read::{Read as _, Reader},
     trust::{FilesDigest, TrustedDigests},
@@ -16,6 +16,8 @@ use super::{
     variables::Variables,
     yaml::{self, LONGEST_FILE, Node},
 };
+
+mod runtime_files;
 
 /// A platform with what only `lint` and `trust` need.
 #[derive(Debug, Clone)]
@@ -25,6 +27,10 @@ pub struct Loaded {
     pub raw: RawPlatform,
     /// What Compose files and manifests say.
     pub described: Vec<Described>,
+    /// What those files refer to that is not read, such as `extends` of another file.
+    pub unread: Vec<(Place, String)>,
+    /// Texts that take values of variables or of secret files, with the names of these.
+    pub sends: Vec<(Place, String, Vec<String>)>,
     /// Every file that was read, by the names that places use.
     pub files: Files,
     /// Of all of them; what trust binds.
@@ -42,13 +48,22 @@ pub fn load(
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
     };
-    let Some((file, text)) = reading.text(path, path) else {
-        return Err(reading.into_problems());
+    let (file, text) = match reading.text(path) {
+        Ok(found) => found,
+        Err(reason) => {
+            let file = reading.files.add(path.to_owned());
+            let place = Place {
+                file,
+                ..Place::default()
+            };
+            reading.problems.push(Problem::new(place, reason, ""));
+            return Err(reading.into_problems());
+        }
     };
     let Some(root) = reading.document(file, &text) else {
         return Err(reading.into_problems());
     };
-    let described = reading.described(&root, &folder, variables);
+    let runtime = runtime_files::read(&root, &folder, &mut reading);
     let digest = reading.digest(&folder);
     let trust = trusted.judge(path, &digest);
     let withheld;
@@ -58,6 +73,7 @@ pub fn load(
         withheld = variables.withheld();
         &withheld
     };
+    let described = runtime.described(variables, &mut reading.problems);
     let mut reader = Reader::new(variables, trust.is_trusted());
     let raw = RawPlatform::read(&root, &mut reader).unwrap_or_default();
     let around = Surroundings {
@@ -72,6 +88,8 @@ pub fn load(
             platform,
             raw,
             described,
+            unread: runtime.unread,
+            sends: reader.sends,
             files: reading.files,
             digest,
         })
@@ -93,36 +111,26 @@ impl Reading {
         Problems::new(self.files, self.problems)
     }
 
-    /// The text of a file, of which `shown` is the name in messages.
-    fn text(&mut self, path: &Path, shown: &Path) -> Option<(FileId, String)> {
-        let file = self.files.add(shown.to_owned());
-        let place = Place {
-            file,
-            ..Place::default()
-        };
-        let content = match read_bounded(path) {
-            Ok(content) => content,
-            Err(error) => {
-                self.problems.push(Problem::new(
-                    place,
-                    format!("the file cannot be read: {error}"),
-                    "",
-                ));
-                return None;
-            }
-        };
-        self.contents.push((path.to_owned(), content.clone()));
-        match String::from_utf8(content) {
-            Ok(text) => Some((file, text)),
-            Err(_) => {
-                self.problems.push(Problem::new(
-                    place,
-                    "the file is not UTF-8 text",
-                    "save it as UTF-8",
-                ));
-                None
-            }
-        }
+    /// The text of a file, or why there is none.
+    fn text(&mut self, path: &Path) -> Result<(FileId, String), String> {
+        let content =
+            read_bounded(path).map_err(|error| format!("the file cannot be read: {error}"))?;
+        let text = String::from_utf8(content.clone())
+            .map_err(|_| "the file is not UTF-8 text: save it as UTF-8".to_owned())?;
+        self.contents.push((path.to_owned(), content));
+        Ok((self.files.add(path.to_owned()), text))
+    }
+
+    /// The text of a file that another file names at a place.
+    fn named_text(&mut self, path: &Path, named_at: Place) -> Option<(FileId, String)> {
+        let found = self.text(path);
+        found
+            .map_err(|reason| {
+                let shown = quoted(&path.display().to_string());
+                self.problems
+                    .push(Problem::new(named_at, format!("{shown}: {reason}"), ""));
+            })
+            .ok()
     }
 
     /// The one document of a platform file.
@@ -158,16 +166,6 @@ impl Reading {
                 first
             }
         }
-    }
-
-    /// What the files of the runtime say; a file that cannot be read is told.
-    fn described(
-        &mut self,
-        _root: &Node,
-        _folder: &Path,
-        _variables: &Variables,
-    ) -> Vec<Described> {
-        Vec::new()
     }
 
     /// Paths relative to the platform file: the same files elsewhere have the same digest.

@@ -1,0 +1,644 @@
+//! Sentences of a document against what the rest of the file adds up to.
+
+use std::time::Duration;
+
+use super::{
+    Linter,
+    amounts::{self, Replicas, Sum},
+    listed,
+};
+use crate::platform::{
+    model::Service,
+    problem::{Place, quoted},
+    quantity::MilliCpu,
+    raw::{RawServiceStatement, RawStatement},
+    read::Placed,
+    standards,
+};
+
+pub fn look(linter: &mut Linter<'_>) {
+    let all: Vec<&Service> = linter.platform.services.iter().collect();
+    let loaded = linter.loaded;
+    for statement in loaded.raw.stated.iter().flat_map(|stated| &stated.value) {
+        let about = About {
+            whole: "the platform".to_owned(),
+            own: all.clone(),
+            so_far: all.clone(),
+        };
+        about.statement(statement, linter);
+        duration(statement, linter);
+        compliance(statement, linter);
+        chain(statement, linter);
+    }
+    for (number, phase, raw) in linter.phases() {
+        let about = About {
+            whole: format!("phase `{}`", phase.name),
+            own: linter.services_of(phase),
+            so_far: linter.services_through(number),
+        };
+        for statement in raw.stated.iter().flat_map(|stated| &stated.value) {
+            about.statement(statement, linter);
+            about.services_named(statement, number, linter);
+            chain(statement, linter);
+        }
+    }
+    for (name, service) in loaded
+        .raw
+        .services
+        .iter()
+        .flat_map(|services| &services.value.0)
+    {
+        let found = all.iter().find(|other| other.name.0 == name.value);
+        let stated = service.stated.iter().flat_map(|stated| &stated.value);
+        for statement in stated {
+            if let Some(found) = found {
+                of_service(found, statement, linter);
+            }
+        }
+    }
+}
+
+/// The words of the document, where they stand there.
+fn words(text: Option<&Placed<String>>) -> String {
+    text.map(|text| format!(" ({})", quoted(&text.value).replace('`', "\"")))
+        .unwrap_or_default()
+}
+
+/// What a statement is about.
+struct About<'a> {
+    whole: String,
+    own: Vec<&'a Service>,
+    /// With all phases before.
+    so_far: Vec<&'a Service>,
+}
+
+impl About<'_> {
+    fn statement(&self, statement: &RawStatement, linter: &mut Linter<'_>) {
+        let said = words(statement.text.as_ref());
+        self.numbers_of_services(statement, &said, linter);
+        let own = &self.own;
+        let so_far = &self.so_far;
+        let one = Replicas::One;
+        let memory = |services: &[&Service]| amounts::memory(services, one);
+        let cpu = |services: &[&Service]| amounts::cpu(services, one);
+        let capacity = linter.platform.capacity;
+        let sums = [
+            (&statement.memory, "memory", memory(own), MEMORY),
+            (&statement.memory_so_far, "memory", memory(so_far), MEMORY),
+            (&statement.cpu, "CPU", cpu(own), CPU),
+            (&statement.cpu_so_far, "CPU", cpu(so_far), CPU),
+            (
+                &statement.storage,
+                "storage",
+                amounts::storage(own, one),
+                MEMORY,
+            ),
+        ];
+        for (written, what, sum, units) in sums {
+            if let Some(written) = written {
+                self.sum(written, what, sum, units, &said, linter);
+            }
+        }
+        let shares = [
+            (
+                &statement.memory_share,
+                "memory",
+                memory(so_far),
+                capacity.memory.map(|it| it.0),
+                false,
+            ),
+            (
+                &statement.memory_free_share,
+                "memory",
+                memory(so_far),
+                capacity.memory.map(|it| it.0),
+                true,
+            ),
+            (
+                &statement.cpu_share,
+                "CPU",
+                cpu(so_far),
+                capacity.cpu.map(|it| it.0),
+                false,
+            ),
+            (
+                &statement.cpu_free_share,
+                "CPU",
+                cpu(so_far),
+                capacity.cpu.map(|it| it.0),
+                true,
+            ),
+        ];
+        for (written, what, sum, capacity, is_free) in shares {
+            let (Some(written), Some(capacity)) = (written, capacity) else {
+                continue;
+            };
+            if sum.silent > 0 || capacity == 0 {
+                continue;
+            }
+            let used = sum.amount as f64 / capacity as f64 * 100.0;
+            let share = if is_free { 100.0 - used } else { used };
+            let Some(stated) = Stated::parse(&written.value, PERCENT) else {
+                not_understood(written, linter);
+                continue;
+            };
+            if !stated.holds(share) {
+                let free = if is_free { "free" } else { "in use" };
+                linter.warn(
+                    "stated-share-differs",
+                    written.place,
+                    format!(
+                        "the document states {} of {what} {free}{said}; the limits of {} make it {}",
+                        written.value.trim(),
+                        self.whole,
+                        stated.show(share)
+                    ),
+                );
+            }
+        }
+    }
+
+    fn numbers_of_services(&self, statement: &RawStatement, said: &str, linter: &mut Linter<'_>) {
+        let excepted: Vec<String> = statement
+            .except
+            .iter()
+            .flat_map(|except| &except.value)
+            .map(|name| name.value.to_lowercase())
+            .collect();
+        for name in statement.except.iter().flat_map(|except| &except.value) {
+            if linter.platform.service(&name.value).is_none() {
+                unknown_service(name, linter);
+            }
+        }
+        let count = |services: &[&Service]| {
+            services
+                .iter()
+                .filter(|service| !excepted.contains(&service.name.0.to_lowercase()))
+                .count()
+        };
+        let own = count(&self.own);
+        if let Some(stated) = &statement.services
+            && stated.value as usize != own
+        {
+            linter.warn(
+                "stated-services-differ",
+                stated.place,
+                format!(
+                    "the document states {} services{said}; {} lists {own}",
+                    stated.value, self.whole
+                ),
+            );
+        }
+        let so_far = count(&self.so_far);
+        if let Some(stated) = &statement.services_so_far
+            && stated.value as usize != so_far
+        {
+            linter.warn(
+                "stated-services-differ",
+                stated.place,
+                format!(
+                    "the document states {} services so far{said}; with {} there are {so_far}",
+                    stated.value, self.whole
+                ),
+            );
+        }
+    }
+
+    fn sum(
+        &self,
+        written: &Placed<String>,
+        what: &str,
+        sum: Sum,
+        units: Units,
+        said: &str,
+        linter: &mut Linter<'_>,
+    ) {
+        let Some(stated) = Stated::parse(&written.value, units) else {
+            not_understood(written, linter);
+            return;
+        };
+        let actual = sum.amount as f64;
+        let shown = stated.show(actual);
+        if sum.silent == 0 && !stated.holds(actual) {
+            linter.warn(
+                "stated-total-differs",
+                written.place,
+                format!(
+                    "the document states {} {what}{said}; the limits of {} add up to {shown}",
+                    written.value.trim(),
+                    self.whole
+                ),
+            );
+        } else if sum.silent > 0
+            && sum.silent < self.own.len()
+            && actual > stated.number * stated.unit
+        {
+            linter.warn(
+                "stated-total-differs",
+                written.place,
+                format!(
+                    "the document states {} {what}{said}; the limits of {} add up to at least {shown}",
+                    written.value.trim(),
+                    self.whole
+                ),
+            );
+        }
+    }
+
+    /// `starts` and `watches` of a phase.
+    fn services_named(&self, statement: &RawStatement, number: usize, linter: &mut Linter<'_>) {
+        let said = words(statement.text.as_ref());
+        let mut resolve = |list: &Option<Placed<Vec<Placed<String>>>>| {
+            let mut found = Vec::new();
+            for name in list.iter().flat_map(|list| &list.value) {
+                match linter.platform.service(&name.value) {
+                    Some(service) => found.push(service),
+                    None => unknown_service(name, linter),
+                }
+            }
+            found
+        };
+        let starts = resolve(&statement.starts);
+        let watches = resolve(&statement.watches);
+        if let Some(list) = &statement.starts {
+            let missing: Vec<_> = self
+                .own
+                .iter()
+                .filter(|service| !starts.iter().any(|other| other.name == service.name))
+                .map(|service| &service.name)
+                .collect();
+            if !missing.is_empty() {
+                let message = format!(
+                    "the document's command{said} does not start {} of {}",
+                    listed(missing),
+                    self.whole
+                );
+                linter.warn("stated-start-misses", list.place, message);
+            }
+        }
+        let lists = [
+            (&statement.starts, starts, "starts", "stated-start-early"),
+            (
+                &statement.watches,
+                watches,
+                "looks at",
+                "stated-watch-early",
+            ),
+        ];
+        for (list, services, does, code) in lists {
+            let early: Vec<_> = services
+                .iter()
+                .filter(|service| {
+                    let phase = linter.phase_of.get(&service.name).map(|(phase, _)| *phase);
+                    phase.is_none_or(|phase| phase > number)
+                })
+                .map(|service| &service.name)
+                .collect();
+            if let (Some(list), false) = (list, early.is_empty()) {
+                let message = format!(
+                    "in {} the document{said} {does} {}, deployed only later",
+                    self.whole,
+                    listed(early)
+                );
+                linter.warn(code, list.place, message);
+            }
+        }
+    }
+}
+
+fn unknown_service(name: &Placed<String>, linter: &mut Linter<'_>) {
+    linter.warn(
+        "stated-service-unknown",
+        name.place,
+        format!(
+            "the document names {}, which is no service of the platform",
+            quoted(&name.value)
+        ),
+    );
+}
+
+fn not_understood(written: &Placed<String>, linter: &mut Linter<'_>) {
+    linter.warn(
+        "stated-not-understood",
+        written.place,
+        format!(
+            "{} is no amount that can be compared",
+            quoted(&written.value)
+        ),
+    );
+}
+
+fn duration(statement: &RawStatement, linter: &mut Linter<'_>) {
+    let Some(stated) = &statement.duration else {
+        return;
+    };
+    let phases = &linter.platform.phases;
+    if phases.is_empty() || phases.iter().any(|phase| phase.expected.is_none()) {
+        return;
+    }
+    let expected = || phases.iter().filter_map(|phase| phase.expected);
+    let from: Duration = expected().map(|(from, _)| from).sum();
+    let to: Duration = expected().map(|(_, to)| to).sum();
+    let range = stated.value;
+    if (range.from, range.to) != (from, to) {
+        let said = words(statement.text.as_ref());
+        linter.warn(
+            "stated-duration-differs",
+            stated.place,
+            format!(
+                "the document states {} in all{said}; the phases add up to {}",
+                minutes(range.from, range.to),
+                minutes(from, to)
+            ),
+        );
+    }
+}
+
+fn minutes(from: Duration, to: Duration) -> String {
+    let minutes = |duration: Duration| duration.as_secs() / 60;
+    if from == to {
+        format!("{} minutes", minutes(from))
+    } else {
+        format!("{} to {} minutes", minutes(from), minutes(to))
+    }
+}
+
+/// `24/25`, or `96%`.
+fn compliance(statement: &RawStatement, linter: &mut Linter<'_>) {
+    let Some(written) = &statement.compliant else {
+        return;
+    };
+    let Some(actual) = standards::compliance(linter.platform) else {
+        linter.note(
+            "stated-compliance-unmeasured",
+            written.place,
+            "the document states a compliance, and the file has no `standards`".to_owned(),
+        );
+        return;
+    };
+    let holds = match written.value.split_once('/') {
+        Some((part, whole)) => {
+            let number = |text: &str| text.trim().parse::<usize>().ok();
+            number(part) == Some(actual.compliant()) && number(whole) == Some(actual.measured)
+        }
+        None => match Stated::parse(&written.value, PERCENT) {
+            Some(stated) => stated.holds(actual.share().0),
+            None => {
+                not_understood(written, linter);
+                return;
+            }
+        },
+    };
+    if !holds {
+        let said = words(statement.text.as_ref());
+        linter.warn(
+            "stated-compliance-differs",
+            written.place,
+            format!(
+                "the document states {} compliant{said}; by the standards of the file it is {}/{} ({})",
+                written.value.trim(),
+                actual.compliant(),
+                actual.measured,
+                actual.share()
+            ),
+        );
+    }
+}
+
+/// Each of a chain is the dependency of the next.
+fn chain(statement: &RawStatement, linter: &mut Linter<'_>) {
+    let Some(chain) = &statement.chain else {
+        return;
+    };
+    let mut missing = Vec::new();
+    for pair in chain.value.windows(2) {
+        let [before, after] = pair else {
+            continue;
+        };
+        let found = (
+            linter.platform.service(&before.value),
+            linter.platform.service(&after.value),
+        );
+        match found {
+            (Some(before), Some(after)) => {
+                if !after.needs.contains(&before.name) {
+                    missing.push(format!("`{}` needs `{}`", after.name, before.name));
+                }
+            }
+            (None, _) => unknown_service(before, linter),
+            (_, None) => unknown_service(after, linter),
+        }
+    }
+    if !missing.is_empty() {
+        let said = words(statement.text.as_ref());
+        linter.warn(
+            "stated-chain-differs",
+            chain.place,
+            format!(
+                "by the document's chain{said} {}; the services themselves do not say so",
+                missing.join(", and ")
+            ),
+        );
+    }
+}
+
+fn of_service(service: &Service, statement: &RawServiceStatement, linter: &mut Linter<'_>) {
+    let said = words(statement.text.as_ref());
+    let mut differs = |key: &str, place: Place, stated: String, ours: String| {
+        linter.warn(
+            "stated-service-differs",
+            place,
+            format!(
+                "in another place{said} the document states {stated} as `{key}` of `{}`; here it is {ours}",
+                service.name
+            ),
+        );
+    };
+    if let Some(port) = &statement.port
+        && !service.ports.contains(&port.value)
+    {
+        let ours: Vec<String> = service.ports.iter().map(ToString::to_string).collect();
+        differs(
+            "port",
+            port.place,
+            port.value.to_string(),
+            or_none(ours.join(", ")),
+        );
+    }
+    if let Some(memory) = &statement.memory
+        && service.memory != Some(memory.value.to)
+    {
+        let ours = service.memory.map(|memory| memory.to_string());
+        differs(
+            "memory",
+            memory.place,
+            memory.value.to.to_string(),
+            or_none(ours.unwrap_or_default()),
+        );
+    }
+    if let Some(cpu) = &statement.cpu
+        && service.cpu != Some(cpu.value.to)
+    {
+        let ours = service.cpu.map(|cpu| cpu.to_string());
+        differs(
+            "cpu",
+            cpu.place,
+            cpu.value.to.to_string(),
+            or_none(ours.unwrap_or_default()),
+        );
+    }
+    if let Some(replicas) = &statement.replicas
+        && service.replicas != Some((replicas.value.from, replicas.value.to))
+    {
+        let show = |(from, to): (u32, u32)| {
+            if from == to {
+                from.to_string()
+            } else {
+                format!("{from}-{to}")
+            }
+        };
+        let ours = service.replicas.map(show);
+        let stated = show((replicas.value.from, replicas.value.to));
+        differs(
+            "replicas",
+            replicas.place,
+            stated,
+            or_none(ours.unwrap_or_default()),
+        );
+    }
+    if let Some(path) = &statement.documented_path
+        && standards::health_path(service).as_ref() != Some(&path.value)
+    {
+        let ours = standards::health_path(service);
+        differs(
+            "documented_path",
+            path.place,
+            path.value.clone(),
+            or_none(ours.unwrap_or_default()),
+        );
+    }
+    if let Some(needs) = &statement.needs {
+        let mut stated: Vec<String> = needs.value.iter().map(|name| name.value.clone()).collect();
+        let mut ours: Vec<String> = service.needs.iter().map(|name| name.0.clone()).collect();
+        stated.sort();
+        ours.sort();
+        if stated != ours {
+            differs("needs", needs.place, listed(stated), listed(ours));
+        }
+    }
+}
+
+fn or_none(text: String) -> String {
+    if text.is_empty() {
+        "nothing".to_owned()
+    } else {
+        text
+    }
+}
+
+/// Units with their factors.
+type Units = &'static [(&'static str, f64)];
+
+const KIB: f64 = 1024.0;
+/// As `Bytes` reads them.
+const MEMORY: Units = &[
+    ("Gi", KIB * KIB * KIB),
+    ("Mi", KIB * KIB),
+    ("Ki", KIB),
+    ("GB", KIB * KIB * KIB),
+    ("MB", KIB * KIB),
+    ("Ti", KIB * KIB * KIB * KIB),
+    ("TB", KIB * KIB * KIB * KIB),
+    ("G", KIB * KIB * KIB),
+    ("M", KIB * KIB),
+];
+const CPU: Units = &[("m", 1.0), ("cores", 1_000.0), ("", 1_000.0)];
+const PERCENT: Units = &[("%", 1.0), ("", 1.0)];
+
+/// A number as a document writes it: it holds for what rounds to it.
+#[derive(Debug, Clone, PartialEq)]
+struct Stated {
+    /// `<` or `>`; else it is the number itself.
+    bound: Option<char>,
+    number: f64,
+    decimals: i32,
+    unit: f64,
+    unit_name: &'static str,
+}
+
+impl Stated {
+    fn parse(written: &str, units: Units) -> Option<Self> {
+        let written = written.trim().trim_start_matches('~');
+        let bound = written.chars().next().filter(|first| "<>".contains(*first));
+        let written = written.trim_start_matches(['<', '>', '=', ' ']);
+        let end = written
+            .find(|character: char| !character.is_ascii_digit() && character != '.')
+            .unwrap_or(written.len());
+        let (digits, unit) = written.split_at(end);
+        let number: f64 = digits.parse().ok()?;
+        let decimals = digits.split_once('.').map_or(0, |(_, after)| after.len());
+        let (unit_name, unit) = units
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(unit.trim()))
+            .copied()?;
+        Some(Self {
+            bound,
+            number,
+            decimals: i32::try_from(decimals).unwrap_or(0).min(6),
+            unit,
+            unit_name,
+        })
+    }
+
+    /// `actual` in base units: bytes, thousandths of a core, percent.
+    fn holds(&self, actual: f64) -> bool {
+        let actual = actual / self.unit;
+        match self.bound {
+            Some('<') => actual < self.number,
+            Some(_) => actual > self.number,
+            None => (round(actual, self.decimals) - self.number).abs() < 1e-9,
+        }
+    }
+
+    /// In the unit of the statement, finer than it, so that the difference shows.
+    fn show(&self, actual: f64) -> String {
+        let shown = round(actual / self.unit, self.decimals + 1);
+        match self.unit_name {
+            "m" => MilliCpu(actual.round() as u64).to_string(),
+            "cores" => format!("{shown} cores"),
+            unit => format!("{shown}{unit}"),
+        }
+    }
+}
+
+fn round(number: f64, decimals: i32) -> f64 {
+    let factor = 10_f64.powi(decimals);
+    // 1.125 is 1.124999… now and then.
+    (number * factor + 1e-9).round() / factor
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_holds_for_what_rounds_to_it() {
+        const GIB: f64 = KIB * KIB * KIB;
+        for (written, units, actual, holds) in [
+            ("5.8Gi", MEMORY, 5.75 * GIB, true),
+            ("1.15Gi", MEMORY, 1.125 * GIB, false),
+            ("512MB", MEMORY, 0.5 * GIB, true),
+            ("2.75", CPU, 2_750.0, true),
+            ("600m", CPU, 600.0, true),
+            ("1.45 cores", CPU, 1_450.0, true),
+            ("72%", PERCENT, 71.875, true),
+            ("45%", PERCENT, 71.875, false),
+            ("<50%", PERCENT, 71.875, false),
+            ("<80 %", PERCENT, 71.875, true),
+        ] {
+            let stated = Stated::parse(written, units).expect(written);
+            assert_eq!(stated.holds(actual), holds, "{written}");
+        }
+        assert!(Stated::parse("much", MEMORY).is_none());
+    }
+}
