@@ -9,6 +9,7 @@ pub mod health;
 pub mod logs;
 pub mod mcp;
 pub mod net;
+pub mod observe;
 pub mod platform;
 pub mod runtime;
 pub mod settings;
