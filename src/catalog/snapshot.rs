@@ -7,6 +7,7 @@ mod head;
 mod history;
 pub(super) mod near;
 pub(super) mod search;
+mod vocabulary;
 
 use std::{
     path::Path,
@@ -26,6 +27,7 @@ pub use head::{Count, Head, LastRead, Part};
 pub use history::{Difference, DifferenceKind, Differences, Of};
 
 use super::{error::CatalogError, graph::Graph};
+use vocabulary::Vocabulary;
 
 /// Changes with the tables; a file of another format is copied anew, never converted.
 pub(super) const FORMAT: &str = "2";
@@ -98,6 +100,8 @@ pub struct Snapshot {
     pub(super) lineage: OnceLock<Arc<Graph>>,
     /// What filters ask of every entity, read when it is first asked for.
     pub(super) facts: OnceLock<Facts>,
+    /// Every word that stands in the index, read when it is first asked for.
+    vocabulary: OnceLock<Vocabulary>,
     is_damaged: AtomicBool,
 }
 
@@ -148,6 +152,7 @@ impl Snapshot {
             head,
             lineage: OnceLock::new(),
             facts: OnceLock::new(),
+            vocabulary: OnceLock::new(),
             is_damaged: AtomicBool::new(false),
         })
     }

@@ -63,6 +63,11 @@ impl Facts {
         Ok(Self { types, rows })
     }
 
+    /// All ids are smaller.
+    pub fn bound(&self) -> usize {
+        self.rows.len()
+    }
+
     /// Ids of all entities, in the order of their names.
     pub fn ids(&self) -> impl Iterator<Item = i64> {
         (1..self.rows.len()).filter_map(|id| i64::try_from(id).ok())

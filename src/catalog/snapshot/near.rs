@@ -9,12 +9,14 @@ use crate::catalog::{
     snapshot::facts::Facts,
     snapshot::search::handle_kind,
     snapshot::storage,
+    snapshot::vocabulary::Vocabulary,
 };
 
 /// Names that look like what was typed.
 pub(super) fn near_names(
     connection: &Connection,
     facts: &Facts,
+    vocabulary: &Vocabulary,
     question: &Question,
     typed: &str,
 ) -> Result<Vec<String>, CatalogError> {
@@ -22,23 +24,16 @@ pub(super) fn near_names(
         types: question.types.clone(),
         ..Question::default()
     });
-    let expression = alike_words(connection, typed)?;
-    if expression.is_empty() {
+    let alike = alike_words(vocabulary, typed);
+    if alike.is_empty() {
         return Ok(Vec::new());
     }
-    let names: Vec<(i64, String, String)> = connection
-        .prepare_cached(
-            "SELECT e.id, e.name, e.fqn FROM words JOIN entity e ON e.id = words.rowid
-             WHERE words MATCH ?1 LIMIT 1000",
-        )
-        .and_then(|mut statement| {
-            statement
-                .query_map([expression], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-                })?
-                .collect()
-        })
-        .map_err(storage)?;
+    let mut names = names_with(connection, &alike, "")?;
+    if names.is_empty() {
+        // A stem is not always its own stem: as the beginning of a word it is found.
+        names = names_with(connection, &alike, "*")?;
+    }
+
     // A whole name is compared with whole names, a word with the last parts.
     let is_whole = crate::catalog::fqn::parts(typed).len() > 1;
     let pairs = names
@@ -51,38 +46,54 @@ pub(super) fn near_names(
     Ok(nearest(typed, pairs, 5))
 }
 
-/// An FTS expression for names with words that look like those of the last part of what was typed.
-fn alike_words(connection: &Connection, typed: &str) -> Result<String, CatalogError> {
+/// Id, name and FQN of entities with one of these words in their name; a thousand are enough to
+/// find a near one. `ending` is `*` for words that begin so.
+fn names_with(
+    connection: &Connection,
+    words: &[String],
+    ending: &str,
+) -> Result<Vec<(i64, String, String)>, CatalogError> {
+    let quoted: Vec<String> = words
+        .iter()
+        .map(|word| format!("\"{}\"{ending}", word.replace('"', "")))
+        .collect();
+    let expression = format!("{{name display_name}} : ({})", quoted.join(" OR "));
+    connection
+        .prepare_cached(
+            "SELECT e.id, e.name, e.fqn FROM words JOIN entity e ON e.id = words.rowid
+             WHERE words MATCH ?1 LIMIT 1000",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_map([expression], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })?
+                .collect()
+        })
+        .map_err(storage)
+}
+
+/// Words of the index that look like those of the last part of what was typed.
+fn alike_words(vocabulary: &Vocabulary, typed: &str) -> Vec<String> {
     let last = crate::catalog::fqn::parts(typed).pop().unwrap_or_default();
-    let mut expression = Vec::new();
+    let mut alike = Vec::new();
     for word in words(&last).iter().take(3) {
-        // Either of the first two letters is right: so only a part of the words is read.
-        let mut scored: Vec<(f64, String)> = Vec::new();
-        for letter in word.chars().take(2) {
-            let mut statement = connection
-                .prepare_cached("SELECT term FROM temp.vocabulary WHERE term >= ?1 AND term < ?2")
-                .map_err(storage)?;
-            let mut rows = statement
-                .query([letter.to_string(), format!("{letter}\u{10FFFF}")])
-                .map_err(storage)?;
-            while let Some(row) = rows.next().map_err(storage)? {
-                // Terms are stems: shorter than the words.
-                let term: String = row.get(0).map_err(storage)?;
-                let score = strsim::jaro_winkler(word, &term);
+        // Either of the first two letters is right: so only a part of the words is compared.
+        let mut scored: Vec<(f64, &str)> = Vec::new();
+        let letters: Vec<String> = word.chars().take(2).map(String::from).collect();
+        for letter in &letters {
+            // Terms are stems: shorter than the words.
+            for term in vocabulary.beginning_with(letter) {
+                let score = strsim::jaro_winkler(word, term);
                 if score >= 0.8 && !scored.iter().any(|(_, known)| *known == term) {
                     scored.push((score, term));
                 }
             }
         }
         scored.sort_by(|(a, left), (b, right)| b.total_cmp(a).then_with(|| left.cmp(right)));
-        let nearest = scored.into_iter().take(5);
-        expression.extend(nearest.map(|(_, term)| format!("\"{}\"*", term.replace('"', ""))));
+        alike.extend(scored.into_iter().take(5).map(|(_, term)| term.to_owned()));
     }
-    Ok(if expression.is_empty() {
-        String::new()
-    } else {
-        format!("{{name display_name}} : ({})", expression.join(" OR "))
-    })
+    alike
 }
 
 /// Whether the thing that a filter names is in the snapshot, as an entity or on one.

@@ -16,6 +16,7 @@ use crate::catalog::{
     },
     snapshot::facts::Facts,
     snapshot::near::near_names,
+    snapshot::vocabulary::Vocabulary,
     snapshot::{damaged, storage},
     wire,
 };
@@ -74,7 +75,14 @@ pub fn search(snapshot: &Snapshot, question: &Question) -> Result<Found, Catalog
     if matching.ids.is_empty()
         && let Some(typed) = &question.typed
     {
-        found.did_you_mean = near_names(&connection, facts, question, &typed.written)?;
+        let vocabulary = match snapshot.vocabulary.get() {
+            Some(vocabulary) => vocabulary,
+            None => {
+                let read = Vocabulary::read(&connection)?;
+                snapshot.vocabulary.get_or_init(|| read)
+            }
+        };
+        found.did_you_mean = near_names(&connection, facts, vocabulary, question, &typed.written)?;
     }
     Ok(found)
 }
@@ -100,9 +108,14 @@ fn matching(
     }
     // The rarest first: most is ruled out by it.
     filters.sort_by_key(Vec::len);
-    let passes = |id: &i64| {
-        sieve.lets_through(*id) && filters.iter().all(|ids| ids.binary_search(id).is_ok())
+    let named = in_all(&filters, facts.bound());
+    let is_named = |id: &i64| {
+        let place = usize::try_from(*id).unwrap_or(usize::MAX);
+        named
+            .as_ref()
+            .is_none_or(|named| named.get(place).copied().unwrap_or(false))
     };
+    let passes = |id: &i64| is_named(id) && sieve.lets_through(*id);
     let Some(typed) = &question.typed else {
         let ids = match filters.first() {
             Some(rarest) => rarest.iter().copied().filter(passes).collect(),
@@ -132,6 +145,20 @@ fn matching(
         ids: Vec::new(),
         words: None,
     })
+}
+
+/// By id, whether it is in all of these lists: a word may match many times more than a filter,
+/// and each match is looked up. None where there is no list. The first list is the shortest.
+fn in_all(lists: &[Vec<i64>], bound: usize) -> Option<Vec<bool>> {
+    let (first, rest) = lists.split_first()?;
+    let mut is_in = vec![false; bound];
+    for id in first {
+        let place = usize::try_from(*id).unwrap_or(usize::MAX);
+        if let Some(is_in) = is_in.get_mut(place) {
+            *is_in = rest.iter().all(|ids| ids.binary_search(id).is_ok());
+        }
+    }
+    Some(is_in)
 }
 
 /// Ids of the entities that have what a filter names, in order.

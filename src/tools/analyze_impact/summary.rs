@@ -33,14 +33,18 @@ pub struct Item {
 }
 
 /// The most important first: by tier, then hops, then name.
-pub fn sort(graph: &Graph, items: &mut [Item]) {
-    items.sort_by(|a, b| {
-        let (left, right) = (graph.node(a.node), graph.node(b.node));
-        tier_key(left)
-            .cmp(&tier_key(right))
+pub fn sort(graph: &Graph, items: &mut Vec<Item>) {
+    // Each tier is looked up once and not at every comparison: there may be 100,000 items.
+    let mut keyed: Vec<((bool, &str), Item)> = std::mem::take(items)
+        .into_iter()
+        .map(|item| (tier_key(graph.node(item.node)), item))
+        .collect();
+    keyed.sort_by(|(left, a), (right, b)| {
+        left.cmp(right)
             .then(a.depth.cmp(&b.depth))
             .then_with(|| graph.by_name(a.node, b.node))
     });
+    items.extend(keyed.into_iter().map(|(_, item)| item));
 }
 
 /// `Tier1` sorts before `Tier2`, and everything before no tier.
