@@ -26,5 +26,6 @@ mod process;
 mod protocol;
 mod quality;
 mod search;
+mod soak;
 mod source;
 mod surprises;
