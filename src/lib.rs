@@ -8,6 +8,7 @@ pub mod health;
 pub mod logs;
 pub mod mcp;
 pub mod net;
+pub mod observe;
 pub mod platform;
 pub mod settings;
 pub mod store;

@@ -2,9 +2,11 @@
 
 pub mod alerts;
 pub mod dependency;
+pub mod metrics;
 pub mod observation;
 pub mod probe;
 pub mod recording;
+pub mod rules;
 pub mod verdict;
 
 pub use observation::{Fact, Observation, Outcome, Verdict};
