@@ -10,6 +10,7 @@ pub mod mcp;
 pub mod net;
 pub mod observe;
 pub mod platform;
+pub mod runtime;
 pub mod settings;
 pub mod store;
 pub mod tools;

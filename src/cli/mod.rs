@@ -4,9 +4,11 @@ mod demo;
 mod doctor;
 mod environment;
 mod init;
+mod keep;
 mod output;
 mod places;
 mod serve;
+mod stand_in;
 mod tools;
 
 use std::process::ExitCode;
@@ -46,6 +48,11 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Print or write the configuration of an MCP client.
     Init(Box<init::InitArguments>),
+    /// Be a service that answers HTTP: what the demo and tests run in place of a real one.
+    StandIn(Box<stand_in::StandInArguments>),
+    /// Started by the process runtime, once for each service.
+    #[command(hide = true)]
+    Keep,
 }
 
 /// Why a command ends badly. What it says goes to stderr.
@@ -60,6 +67,9 @@ enum Failure {
     /// Exit code 1; everything has been printed already.
     #[error("")]
     Said,
+    /// This exit code, without a word.
+    #[error("")]
+    Code(u8),
     #[error(transparent)]
     App(#[from] AppError),
 }
@@ -69,6 +79,7 @@ impl Failure {
         match self {
             Self::Usage(_) => 2,
             Self::Error(_) | Self::Said => 1,
+            Self::Code(code) => *code,
             Self::App(error) => error.exit_code(),
         }
     }
@@ -96,6 +107,8 @@ pub fn run() -> ExitCode {
         Some(Command::Tools(command)) => tools::run(command),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
         Some(Command::Init(arguments)) => init::run(*arguments),
+        Some(Command::StandIn(arguments)) => stand_in::run(*arguments),
+        Some(Command::Keep) => keep::run(),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

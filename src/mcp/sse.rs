@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     handler::{CallerToken, CameOver},
     http::{bad_request, plain, read_body},
+    in_flight::InFlight,
     messages::{Opening, Parsed, parsed},
 };
 
@@ -118,7 +119,9 @@ pub(super) async fn open<S: ServerHandler + Clone>(
     let pipe = Pipe {
         incoming,
         outgoing: Some(outgoing),
+        pending: None,
         opening: Opening::default(),
+        in_flight: InFlight::default(),
     };
     let server = sessions.server.clone();
     tokio::spawn(async move {
@@ -189,7 +192,10 @@ pub(super) async fn message<S: ServerHandler>(
 struct Pipe {
     incoming: mpsc::Receiver<ClientJsonRpcMessage>,
     outgoing: Option<mpsc::Sender<String>>,
+    /// A refusal until it is sent: `receive` may be dropped halfway.
+    pending: Option<String>,
     opening: Opening,
+    in_flight: InFlight,
 }
 
 impl Transport<RoleServer> for Pipe {
@@ -200,6 +206,7 @@ impl Transport<RoleServer> for Pipe {
         message: ServerJsonRpcMessage,
     ) -> impl Future<Output = std::io::Result<()>> + Send + 'static {
         let outgoing = self.outgoing.clone();
+        self.in_flight.going(&message);
         async move {
             let message = serde_json::to_string(&message)?;
             let closed = || std::io::Error::from(std::io::ErrorKind::NotConnected);
@@ -210,9 +217,17 @@ impl Transport<RoleServer> for Pipe {
 
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
         loop {
+            if self.pending.is_some() {
+                let permit = self.outgoing.as_ref()?.reserve().await.ok()?;
+                permit.send(self.pending.take()?);
+            }
             let message = self.incoming.recv().await?;
-            if self.opening.may_pass(&message) {
-                return Some(message);
+            if !self.opening.may_pass(&message) {
+                continue;
+            }
+            match self.in_flight.coming(&message) {
+                Some(refusal) => self.pending = Some(refusal.to_string()),
+                None => return Some(message),
             }
         }
     }
