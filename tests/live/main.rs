@@ -10,3 +10,4 @@ mod postgres;
 mod prometheus;
 mod rabbitmq;
 mod redis;
+mod search_engine;

@@ -20,6 +20,7 @@ use openpolicy_mcp::{
     },
     platform::{
         AlertCondition, AlertRule, AlertScope, Percent, Platform, Service, ServiceName, Severity,
+        TrustedDigests, Variables, load,
     },
 };
 
@@ -88,6 +89,22 @@ fn promtool_takes_every_rule_whatever_its_names() {
         check_rules(&prometheus_rules(&platform));
     }
     check_rules(&prometheus_rules(&Platform::default()));
+}
+
+#[test]
+fn promtool_takes_the_rules_of_the_reference_platforms() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("platforms");
+    let mut rules = 0;
+    for name in ["metadata", "kubernetes", "environments", "v4", "planned"] {
+        let path = folder.join(name).join("platform.yaml");
+        let loaded = load(&path, &Variables::default(), &TrustedDigests::default());
+        let platform = loaded
+            .unwrap_or_else(|problems| panic!("{problems}"))
+            .platform;
+        rules += platform.alerts.len();
+        check_rules(&prometheus_rules(&platform));
+    }
+    assert!(rules > 10, "{rules}");
 }
 
 /// What `/metrics` says when `ill` has everything that a rule can find, and `well` nothing.
