@@ -2,12 +2,14 @@
 
 pub mod alerts;
 pub mod dependency;
+pub mod metrics;
 pub mod monitor;
 pub mod observation;
 pub mod probe;
 pub mod readings;
 pub mod recording;
 pub mod report;
+pub mod rules;
 pub mod verdict;
 pub mod watch;
 

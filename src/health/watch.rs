@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
+    metrics,
     observation::{Observation, Outcome},
     recording::{self, Looked},
     report::Health,
@@ -134,16 +135,26 @@ impl Watch {
 
     /// Enters looks that were made and answers what is known with them.
     pub async fn enter(&self, checked: Vec<Looked>) -> Result<Health, StoreError> {
+        for looked in &checked {
+            for look in &looked.looks {
+                metrics::count_look(&self.platform.name, &looked.service, &look.outcome);
+            }
+        }
         let platform = Arc::clone(&self.platform);
-        self.with_history(move |history| {
+        let health = self.with_history(move |history| {
             let now = Timestamp::now();
             let records = history.update(now.as_millisecond(), |records| {
                 recording::enter(&platform, &checked, records, now);
                 records.services.clone()
             })?;
             Ok(Health::of(&platform, &records))
-        })
-        .await
+        });
+        let health = health.await?;
+        for service in &health.services {
+            let (name, response) = (&service.name, service.response);
+            metrics::say(&self.platform.name, name, service.verdict, response);
+        }
+        Ok(health)
     }
 
     /// What each service was how long since a time.

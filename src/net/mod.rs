@@ -8,6 +8,7 @@
 //! Probes have needs of their own: one connection a look, no proxy (its error pages would be taken
 //! for the service's), and to know at which stage a look failed. They use `Dialer`.
 
+mod credentials;
 mod dial;
 mod failure;
 mod once;
@@ -17,6 +18,7 @@ use std::{path::PathBuf, time::Duration};
 
 use tokio::sync::OnceCell;
 
+pub use credentials::split_credentials;
 pub use dial::{Dialer, Obstacle, Reached, Stage, Stream, TlsFault};
 pub use failure::NetError;
 pub use once::{Answer, LONGEST_ANSWER, NoAnswer};

@@ -4,5 +4,10 @@ mod engines;
 mod faults;
 mod local;
 
+mod airflow;
+mod openmetadata;
 mod postgres;
+mod prometheus;
+mod rabbitmq;
 mod redis;
+mod search_engine;

@@ -68,7 +68,7 @@ fn of_health(health: &Value, version: &str) -> Findings {
             }
             None => {
                 findings = Findings::failed(format!(
-                    "it says nothing of its {part}, which is never seen then: {next}"
+                    "it says nothing of its {part}, which it always does: {next}"
                 ));
                 break;
             }

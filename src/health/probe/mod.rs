@@ -52,7 +52,9 @@ mod words;
 use std::{future::Future, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
+use secrecy::SecretString;
 use tokio::time::Instant;
+use url::{Origin, Url};
 
 use super::observation::{Fact, Observation, Outcome};
 use crate::{
@@ -66,6 +68,7 @@ pub use runner::{AT_ONCE, Check, Checks, check, check_all};
 #[derive(Debug, Default)]
 pub struct Surroundings {
     dialer: Dialer,
+    openmetadata: Option<(Origin, SecretString)>,
 }
 
 impl Surroundings {
@@ -73,7 +76,15 @@ impl Surroundings {
     pub fn new(ca_file: Option<PathBuf>) -> Self {
         Self {
             dialer: Dialer::new(ca_file),
+            openmetadata: None,
         }
+    }
+
+    /// The token with which this server asks OpenMetadata. Probes take it to the origin of `url`
+    /// and to no other place.
+    pub fn with_openmetadata(mut self, url: &Url, token: SecretString) -> Self {
+        self.openmetadata = Some((url.origin(), token));
+        self
     }
 }
 
@@ -125,12 +136,18 @@ type Looked = Result<Findings, Outcome>;
 /// One look that goes on.
 struct Look<'a> {
     dialer: &'a Dialer,
+    openmetadata: Option<&'a (Origin, SecretString)>,
     reached: Reached,
     timeout: Duration,
     until: Instant,
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
+    fn token_for(&self, url: &Url) -> Option<&'a SecretString> {
+        let (origin, token) = self.openmetadata?;
+        (url.origin() == *origin).then_some(token)
+    }
+
     /// What is asked besides must not cost the answer that stands already: it gets what is left of
     /// the time but a tenth of the whole.
     async fn besides<Answer>(&self, asked: impl Future<Output = Answer>) -> Option<Answer> {
@@ -150,6 +167,7 @@ async fn look_within(probe: &Probe, timeout: Duration, surroundings: &Surroundin
     let begun = Instant::now();
     let look = Look {
         dialer: &surroundings.dialer,
+        openmetadata: surroundings.openmetadata.as_ref(),
         reached: Reached::default(),
         timeout,
         until: begun + timeout,

@@ -1,18 +1,19 @@
 //! OpenMetadata: what its own validation says of its parts, not just that it answers.
 //!
-//! `/api/v1/system/status` wants a token: the password in the address (`http://:token@host:8585`).
-//! Without one only `/api/v1/system/health` is left, which says OK also while search is down.
+//! `/api/v1/system/status` wants a token: the password in the address (`http://:token@host:8585`),
+//! else the one that the surroundings have for this origin. Without one only `/api/v1/system/health` is left, which says OK also while search is down.
 //! Servers of about version 1.2 have neither, but `/health-check`.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use super::{Findings, Look, Looked, target, target::Target, web, web::Site, words};
-use crate::net::Answer;
+use crate::net::{Answer, split_credentials};
 
 pub(super) async fn look(address: &SecretString, look: &Look<'_>) -> Looked {
     let target = Target::of(address, &target::WEB)?;
     let token = target.password.as_ref();
+    let token = token.or_else(|| look.token_for(&target.url));
     let headers: Vec<_> = token
         .map(|token| {
             let bearer = format!("Bearer {}", token.expose_secret());
@@ -20,7 +21,8 @@ pub(super) async fn look(address: &SecretString, look: &Look<'_>) -> Looked {
         })
         .into_iter()
         .collect();
-    let mut site = Site::of(&target.bare(), &headers)?;
+    let (bare, _) = split_credentials(target.url.clone());
+    let mut site = Site::of(&SecretString::from(String::from(bare)), &headers)?;
     let path = site.url.path();
     let root = path.split("/api").next().unwrap_or_default().to_owned();
     site.url.set_path(&root);
@@ -55,16 +57,6 @@ pub(super) async fn look(address: &SecretString, look: &Look<'_>) -> Looked {
         findings.fact("version", words::quoted(version));
     }
     Ok(findings)
-}
-
-impl Target {
-    /// The address without user and password.
-    fn bare(&self) -> SecretString {
-        let mut url = self.url.clone();
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        SecretString::from(String::from(url))
-    }
 }
 
 fn is_unknown_path(answer: &Answer) -> bool {

@@ -89,13 +89,10 @@ fn of_html(reply: &Reply, wanted: Option<&str>) -> Findings {
 }
 
 fn is_error_title(lower: &str) -> bool {
-    let begins_with_status = lower.split_whitespace().next().is_some_and(|first| {
-        let code: Option<u16> = first
-            .trim_matches(|sign| !char::is_numeric(sign))
-            .parse()
-            .ok();
-        first.len() <= 5 && code.is_some_and(|code| (400..600).contains(&code))
-    });
+    // `502 Bad Gateway`, `404: Not here`; not `500px`, and no number of five digits.
+    let first = lower.split_whitespace().next().unwrap_or_default();
+    let code = first.trim_end_matches([':', '.', ',']).parse::<u16>();
+    let begins_with_status = code.is_ok_and(|code| (400..600).contains(&code));
     begins_with_status
         || lower.trim() == "error"
         || ERROR_TITLES.iter().any(|error| lower.contains(error))

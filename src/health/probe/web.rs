@@ -1,6 +1,5 @@
 //! What every probe over HTTP shares: one GET, and what its status says by itself.
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -12,7 +11,7 @@ use super::{
     target::{Target, WEB},
     words,
 };
-use crate::net::{Answer, Reply, Request};
+use crate::net::{Answer, Reply, Request, split_credentials};
 
 /// A web service under its address.
 pub(super) struct Site {
@@ -28,20 +27,10 @@ impl Site {
         headers: &[(String, SecretString)],
     ) -> Result<Self, Outcome> {
         let target = Target::of(address, &WEB)?;
-        let mut url = target.url.clone();
-        // Neither fails for an address that has a host.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
+        let (url, credential) = split_credentials(target.url.clone());
         let mut all = HeaderMap::new();
-        if let Some(user) = &target.user {
-            let password = target.password.as_ref();
-            let password = password.map_or("", |password| password.expose_secret());
-            let encoded = BASE64_STANDARD.encode(format!("{user}:{password}"));
-            let basic = SecretString::from(format!("Basic {encoded}"));
-            all.insert(
-                header::AUTHORIZATION,
-                secret_value("authorization", &basic)?,
-            );
+        if let Some(credential) = credential {
+            all.insert(header::AUTHORIZATION, credential);
         }
         for (name, value) in headers {
             let parsed = HeaderName::try_from(name.as_str()).map_err(|_| unusable(name))?;

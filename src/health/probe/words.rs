@@ -90,7 +90,8 @@ fn of_tls(fault: TlsFault, place: &str) -> Outcome {
 /// The connection ended without the answer.
 pub(super) fn hung_up(place: &str) -> Outcome {
     Outcome::Failed(format!(
-        "{place} accepts connections and hangs up without an answer: look at its log"
+        "{place} accepts connections and hangs up without an answer: look at its log, or is \
+         another service on this port?"
     ))
 }
 

@@ -1,6 +1,8 @@
 //! Real engines, each with a data folder and ports of its own, ended by the test that started it.
 
 pub mod postgres;
+pub mod prometheus;
+pub mod rabbitmq;
 pub mod redis;
 
 use std::{

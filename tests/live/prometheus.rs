@@ -1,0 +1,313 @@
+//! Exported rules, Prometheus and Alertmanager, the real ones.
+
+use std::{
+    fmt::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use openpolicy_mcp::{
+    health::rules::prometheus_rules,
+    observe::{
+        ObserveError, Prometheus,
+        alertmanager::{Ours, State},
+        fit,
+        prometheus::Span,
+    },
+    platform::{
+        AlertCondition, AlertRule, AlertScope, Percent, Platform, Service, ServiceName, Severity,
+        TrustedDigests, Variables, load,
+    },
+};
+
+use crate::engines::{
+    free_port,
+    prometheus::{Watch, check_rules, endpoint},
+};
+use crate::local::{Local, Manner};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn rule(name: &str, when: AlertCondition, scope: AlertScope) -> AlertRule {
+    AlertRule {
+        name: name.into(),
+        when,
+        hold: Duration::ZERO,
+        severity: Severity::Critical,
+        scope,
+    }
+}
+
+fn conditions() -> Vec<AlertCondition> {
+    vec![
+        AlertCondition::Down,
+        AlertCondition::ResponseAbove(Duration::from_millis(500)),
+        AlertCondition::ErrorsAbove {
+            share: Percent(5.0),
+            window: Duration::from_secs(2),
+        },
+        AlertCondition::MemoryAbove(Percent(80.0)),
+        AlertCondition::CpuAbove(Percent(80.0)),
+        AlertCondition::IngestionFailuresAbove(Percent(10.0)),
+        AlertCondition::OlderThan(Duration::from_secs(24 * 3_600)),
+    ]
+}
+
+fn only(name: &str) -> AlertScope {
+    AlertScope::Services(vec![ServiceName(name.into())])
+}
+
+#[test]
+fn promtool_takes_every_rule_whatever_its_names() {
+    let names = [
+        "plain",
+        "a \"quoted\" {{name}}",
+        "back\\slash: #1\nline",
+        "ünïcode 'x'",
+    ];
+    for name in names {
+        let mut platform = Platform {
+            name: name.into(),
+            services: vec![Service::named(name), Service::named("db.main|x")],
+            ..Platform::default()
+        };
+        for (number, when) in conditions().into_iter().enumerate() {
+            for (scope, of) in [
+                (AlertScope::AllServices, "all"),
+                (AlertScope::Platform, "platform"),
+                (only(name), "one"),
+            ] {
+                let mut rule = rule(&format!("{name} {number} {of}"), when.clone(), scope);
+                rule.hold = Duration::from_secs(90);
+                platform.alerts.push(rule);
+            }
+        }
+        check_rules(&prometheus_rules(&platform));
+    }
+    check_rules(&prometheus_rules(&Platform::default()));
+}
+
+#[test]
+fn promtool_takes_the_rules_of_the_reference_platforms() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("platforms");
+    let mut rules = 0;
+    for name in ["metadata", "kubernetes", "environments", "v4", "planned"] {
+        let path = folder.join(name).join("platform.yaml");
+        let loaded = load(&path, &Variables::default(), &TrustedDigests::default());
+        let platform = loaded
+            .unwrap_or_else(|problems| panic!("{problems}"))
+            .platform;
+        rules += platform.alerts.len();
+        check_rules(&prometheus_rules(&platform));
+    }
+    assert!(rules > 10, "{rules}");
+}
+
+/// What `/metrics` says when `ill` has everything that a rule can find, and `well` nothing.
+fn metrics(scrape: u32, now: i64) -> String {
+    let mut text = String::new();
+    for (service, is_ill) in [("ill", true), ("well", false)] {
+        let of = |ill: f64, well: f64| if is_ill { ill } else { well };
+        let labels = format!("platform=\"planned\",service=\"{service}\"");
+        for (name, value) in [
+            ("openpolicy_service_response_seconds", of(2.0, 0.01)),
+            ("openpolicy_service_memory_bytes", of(900.0, 100.0)),
+            ("openpolicy_service_memory_limit_bytes", 1_000.0),
+            ("openpolicy_service_cpu_cores", of(0.95, 0.1)),
+            ("openpolicy_service_cpu_limit_cores", 1.0),
+            ("openpolicy_service_ingestion_failure_ratio", of(0.5, 0.0)),
+            (
+                "openpolicy_service_ingestion_success_timestamp_seconds",
+                now as f64 - of(100_000.0, 10.0),
+            ),
+        ] {
+            let _ = writeln!(text, "{name}{{{labels}}} {value}");
+        }
+        for (outcome, count) in [("failed", of(1.0, 0.0)), ("passed", 1.0)] {
+            let count = f64::from(scrape) * count;
+            let _ = writeln!(
+                text,
+                "openpolicy_service_checks_total{{{labels},outcome=\"{outcome}\"}} {count}"
+            );
+        }
+        let down = of(1.0, 0.0);
+        let _ = writeln!(
+            text,
+            "openpolicy_service_verdict{{{labels},verdict=\"down\"}} {down}"
+        );
+    }
+    // Of another platform, for which no rule is.
+    text.push_str(
+        "openpolicy_service_verdict{platform=\"other\",service=\"x\",verdict=\"down\"} 1\n",
+    );
+    text
+}
+
+#[tokio::test]
+async fn rules_fire_there_for_what_is_ill_and_for_nothing_else() {
+    let scrapes = Arc::new(AtomicU32::new(0));
+    let counts = Arc::clone(&scrapes);
+    let target = Local::start(Manner::http(move |_| {
+        let scrape = counts.fetch_add(1, Ordering::SeqCst);
+        let body = metrics(scrape, Timestamp::now().as_second());
+        (200, "text/plain; version=0.0.4", body)
+    }))
+    .await;
+    let mut platform = Platform {
+        name: "planned".into(),
+        services: vec![Service::named("ill"), Service::named("well")],
+        ..Platform::default()
+    };
+    let named = |number: usize| format!("rule-{number}");
+    for (number, when) in conditions().into_iter().enumerate() {
+        platform
+            .alerts
+            .push(rule(&named(number), when, AlertScope::AllServices));
+    }
+    let count = platform.alerts.len();
+    let mut watch = Watch::start(target.port, &prometheus_rules(&platform)).await;
+
+    // Alertmanager hears of each, from Prometheus, and we hear of it.
+    let alerts = watch
+        .until(
+            async |watch| watch.alertmanager.alerts(LIMIT).await.unwrap_or_default(),
+            |alerts| alerts.len() >= count,
+        )
+        .await;
+    let mut fired: Vec<_> = alerts
+        .iter()
+        .map(|alert| {
+            (
+                alert.name.clone(),
+                alert.service.clone().unwrap_or_default(),
+            )
+        })
+        .collect();
+    fired.sort();
+    let expected: Vec<_> = (0..count)
+        .map(|number| (named(number), "ill".to_owned()))
+        .collect();
+    assert_eq!(fired, expected);
+    let down = alerts
+        .iter()
+        .find(|alert| alert.name == "rule-0")
+        .expect("it fires");
+    assert_eq!(down.severity.as_deref(), Some("critical"));
+    assert_eq!(down.summary.as_deref(), Some("ill is down"));
+
+    questions(&watch).await;
+    ours(&mut watch).await;
+}
+
+async fn questions(watch: &Watch) {
+    let prometheus = &watch.prometheus;
+    let query = "openpolicy_service_memory_bytes{service=\"ill\"}";
+    let found = prometheus.at(query, None, LIMIT).await.expect("an answer");
+    assert_eq!(found.series.len(), 1);
+    assert_eq!(found.series[0].points[0].value, 900.0);
+
+    let now = Timestamp::now();
+    let from = now
+        .checked_sub(jiff::SignedDuration::from_secs(60))
+        .expect("a time");
+    let span = Span::new(from, now, Some(Duration::from_secs(1)), 60);
+    let found = prometheus.over("{job=\"openpolicy\"}", span, LIMIT).await;
+    let found = found.expect("an answer");
+    assert!(found.series.len() > 15, "{}", found.series.len());
+    let fitted = fit::fit(&found.series, 600);
+    assert_eq!(fitted.total, found.series.len());
+    assert!(
+        fitted.shared.iter().any(|(name, _)| name == "job"),
+        "{fitted:?}"
+    );
+
+    let scalar = prometheus
+        .at("1 / 0", None, LIMIT)
+        .await
+        .expect("an answer");
+    assert_eq!(scalar.series[0].points[0].value, f64::INFINITY);
+    let error = prometheus
+        .at("sum(", None, LIMIT)
+        .await
+        .expect_err("no PromQL");
+    assert!(
+        matches!(&error, ObserveError::BadQuestion { message, .. } if message.contains("parse error")),
+        "{error}"
+    );
+    let nobody = Prometheus::new(&endpoint(free_port()), None).expect("an address");
+    let error = nobody
+        .at("up", None, LIMIT)
+        .await
+        .expect_err("nobody there");
+    assert!(matches!(error, ObserveError::Unreachable { .. }), "{error}");
+    let hanging = Local::start(Manner::Hang).await;
+    let hanging = Prometheus::new(&endpoint(hanging.port), None).expect("an address");
+    let error = hanging.at("up", None, Duration::from_millis(200)).await;
+    assert!(
+        matches!(error, Err(ObserveError::Timeout { .. })),
+        "{error:?}"
+    );
+}
+
+async fn ours(watch: &mut Watch) {
+    let now = Timestamp::now();
+    let minute = jiff::SignedDuration::from_secs(60);
+    let mut alert = Ours {
+        platform: "planned".into(),
+        rule: "ServiceDown".into(),
+        service: Some("postgresql".into()),
+        severity: Severity::Warning,
+        summary: "postgresql is down".into(),
+        since: now.checked_sub(minute).expect("a time"),
+        until: now.checked_add(minute).expect("a time"),
+    };
+    let sent = watch
+        .alertmanager
+        .send(std::slice::from_ref(&alert), LIMIT)
+        .await;
+    sent.expect("it is taken");
+    let is_ours =
+        |alert: &openpolicy_mcp::observe::alertmanager::Alert| alert.name == "ServiceDown";
+    let listed = watch
+        .until(
+            async |watch| watch.alertmanager.alerts(LIMIT).await.unwrap_or_default(),
+            |alerts| alerts.iter().any(is_ours),
+        )
+        .await;
+    let found = listed
+        .iter()
+        .find(|alert| is_ours(alert))
+        .expect("it is there");
+    assert_eq!(found.service.as_deref(), Some("postgresql"));
+    assert_eq!(found.summary.as_deref(), Some("postgresql is down"));
+    assert_eq!(found.since.as_millisecond(), alert.since.as_millisecond());
+    assert!(
+        matches!(found.state, State::Active | State::Unprocessed),
+        "{found:?}"
+    );
+    // Ended.
+    alert.until = now;
+    watch
+        .alertmanager
+        .send(&[alert.clone()], LIMIT)
+        .await
+        .expect("it is taken");
+    watch
+        .until(
+            async |watch| watch.alertmanager.alerts(LIMIT).await.unwrap_or_default(),
+            |alerts| !alerts.is_empty() && !alerts.iter().any(is_ours),
+        )
+        .await;
+    // Ends before it begins.
+    alert.until = alert.since.checked_sub(minute).expect("a time");
+    let error = watch
+        .alertmanager
+        .send(&[alert], LIMIT)
+        .await
+        .expect_err("nonsense");
+    assert!(matches!(error, ObserveError::BadQuestion { .. }), "{error}");
+}

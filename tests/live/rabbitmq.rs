@@ -1,0 +1,80 @@
+//! The AMQP probe against a real RabbitMQ.
+
+use openpolicy_mcp::health::{
+    Outcome,
+    probe::{Surroundings, look},
+};
+
+use crate::engines::{
+    assert_failed, assert_impaired, assert_not_looked, assert_passed, fact, impatient,
+    rabbitmq::{PASSWORD, RabbitMq},
+    seen, wait_for,
+};
+
+#[tokio::test]
+async fn everything_that_a_rabbitmq_can_say() {
+    let mut server = RabbitMq::start().await;
+    let plain = server.with("probe", PASSWORD, "");
+
+    let up = seen(plain.clone()).await;
+    assert_passed(&up);
+    assert_eq!(fact(&up, "product"), "RabbitMQ");
+    assert!(fact(&up, "version").contains('.'), "{up:?}");
+    assert_passed(&seen(server.with("probe", PASSWORD, "/%2f")).await);
+
+    let wrong = seen(server.with("probe", "wrong-password", "")).await;
+    assert_not_looked(&wrong, "refuses the user or password");
+    assert!(wrong.response.is_some() && !format!("{wrong:?}").contains("wrong-password"));
+    let absent = seen(server.with("probe", PASSWORD, "/policies")).await;
+    assert_failed(&absent, "no such virtual host");
+    server.call("PUT", "/api/vhosts/policies", "{}");
+    // Made by us, so ours to enter; a stranger is not.
+    assert_passed(&seen(server.with("probe", PASSWORD, "/policies")).await);
+    server.call(
+        "PUT",
+        "/api/users/guest2",
+        r#"{"password": "guest2-password", "tags": ""}"#,
+    );
+    let stranger = seen(server.with("guest2", "guest2-password", "/policies")).await;
+    assert_not_looked(&stranger, "virtual host");
+
+    // Queues, the deepest of which decides.
+    for queue in ["scrape", "publish"] {
+        let path = format!("/api/queues/%2f/{queue}");
+        server.call("PUT", &path, r#"{"durable": false}"#);
+    }
+    for _ in 0..3 {
+        let message = r#"{"properties": {}, "routing_key": "scrape", "payload": "x", "payload_encoding": "string"}"#;
+        server.call("POST", "/api/exchanges/%2f/amq.default/publish", message);
+    }
+    let counted = server.counting(PASSWORD, Some(2));
+    let full = wait_for(
+        &counted,
+        &mut server.engine,
+        |outcome| matches!(outcome, Outcome::Impaired(why) if why.contains("3 messages wait")),
+    )
+    .await;
+    assert_eq!(fact(&full, "deepest_queue"), "scrape: 3");
+    assert_eq!(fact(&full, "queues"), "2");
+    assert_passed(&seen(server.counting(PASSWORD, Some(3))).await);
+    let blind = seen(server.counting("wrong-password", Some(2))).await;
+    assert_impaired(&blind, "could not be counted");
+
+    // The web server of the management API hangs up on what is no HTTP.
+    let mut crossed = server.with("probe", PASSWORD, "");
+    if let openpolicy_mcp::platform::ProbeKind::Amqp { url, .. } = &mut crossed {
+        *url = format!("amqp://127.0.0.1:{}", server.management).into();
+    }
+    assert_failed(&seen(crossed).await, "is another service on this port?");
+
+    server.engine.signal("STOP");
+    let hanging = look(&impatient(plain.clone()), &Surroundings::default()).await;
+    assert_failed(&hanging, "gave no answer within 300 ms");
+    server.engine.signal("CONT");
+    wait_for(&plain, &mut server.engine, |outcome| {
+        *outcome == Outcome::Passed
+    })
+    .await;
+    drop(server);
+    assert_failed(&seen(plain).await, "refuses connections");
+}
