@@ -7,6 +7,7 @@ mod init;
 mod output;
 mod places;
 mod serve;
+mod sync;
 mod tools;
 
 use std::process::ExitCode;
@@ -44,6 +45,8 @@ enum Command {
     Tools(tools::ToolsCommand),
     /// Check the connection to OpenMetadata and say what to do about each fault.
     Doctor(doctor::DoctorArguments),
+    /// Copy the catalog into the local snapshot, or bring the snapshot up to date.
+    Sync(sync::SyncArguments),
     /// Print or write the configuration of an MCP client.
     Init(Box<init::InitArguments>),
 }
@@ -95,6 +98,7 @@ pub fn run() -> ExitCode {
         Some(Command::Demo(arguments)) => demo::run(arguments),
         Some(Command::Tools(command)) => tools::run(command),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
+        Some(Command::Sync(arguments)) => sync::run(&arguments),
         Some(Command::Init(arguments)) => init::run(*arguments),
     };
     match ended {

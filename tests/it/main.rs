@@ -22,3 +22,4 @@ mod quality;
 mod search;
 mod source;
 mod surprises;
+mod sync;

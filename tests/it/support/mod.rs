@@ -5,6 +5,7 @@
 
 pub mod absent;
 pub mod calls;
+pub mod collections;
 pub mod documents;
 pub mod entities;
 pub mod evaluator;
