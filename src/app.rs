@@ -1,16 +1,28 @@
 //! The composition root: settings become catalogs, a service, transports, and a clean end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    catalog::{self, Catalog, Catalogs, snapshot},
+    catalog::{
+        self, Catalog, Catalogs, Snapshot, Spare,
+        snapshot::{self, SnapshotFile},
+        sync::Place,
+    },
     logs,
     mcp::{LazyCatalogs, McpServer, Selection, guard::Guard, http, stdio},
-    settings::{CatalogSettings, Credential, HttpSettings, Identity, Settings, Transport},
+    settings::{
+        CatalogMode, CatalogSettings, Credential, HttpSettings, Identity, OpenMetadataSettings,
+        Settings, SnapshotUse, Transport,
+    },
+    store::StateFolder,
     tools::{self, ErrorCode, ToolError},
     web::{self, Readiness},
 };
@@ -44,7 +56,11 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
         Selection::new(tools::all(), &settings.tools).map_err(|error| refused(&error))?;
     // Reads the address only: nothing is opened before a client needs it.
     if let CatalogSettings::OpenMetadata(_) = &settings.catalog {
-        catalogs(&settings.catalog)?;
+        catalogs(
+            &settings.catalog,
+            settings.snapshot,
+            settings.state.as_deref(),
+        )?;
     }
     if needs_callers(&settings) {
         return Err(AppError::Settings(
@@ -53,8 +69,10 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
     }
     let shutdown = CancellationToken::new();
     listen_for_signals(shutdown.clone())?;
-    let catalog = settings.catalog;
-    let lazy = Arc::new(LazyCatalogs::new(move || opened(catalog.clone())));
+    let (catalog, snapshot, state) = (settings.catalog, settings.snapshot, settings.state);
+    let lazy = Arc::new(LazyCatalogs::new(move || {
+        opened(catalog.clone(), snapshot, state.clone())
+    }));
     let server = McpServer::new(selection, settings.answers, lazy);
     match settings.transport {
         Transport::Stdio => {
@@ -132,12 +150,38 @@ async fn serve_http(
 }
 
 /// The catalogs that these settings name. Opening the demo reads all of it.
-pub fn catalogs(settings: &CatalogSettings) -> Result<Catalogs, AppError> {
+///
+/// `state`: the state folder, in which the snapshot of an OpenMetadata lies.
+pub fn catalogs(
+    settings: &CatalogSettings,
+    snapshot: SnapshotUse,
+    state: Option<&Path>,
+) -> Result<Catalogs, AppError> {
     match settings {
         CatalogSettings::None => Ok(Catalogs::default()),
         CatalogSettings::OpenMetadata(settings) => {
-            Catalogs::of_openmetadata(&catalog::Settings::from(settings))
-                .map_err(|error| AppError::Settings(error.to_string()))
+            let refused = |error: String| AppError::Settings(error);
+            if settings.identity == Identity::Caller
+                && (snapshot.for_everyone || snapshot.answers == CatalogMode::Snapshot)
+            {
+                return Err(refused(
+                    "--catalog-identity caller and a snapshot exclude each other: a snapshot \
+                     shows what the server's own credential may see"
+                        .into(),
+                ));
+            }
+            let catalogs = Catalogs::of_openmetadata(&catalog::Settings::from(settings))
+                .map_err(|error| refused(error.to_string()))?;
+            let Some(state) = state else {
+                return match snapshot.answers {
+                    CatalogMode::Snapshot => Err(refused(
+                        "--catalog snapshot needs the folder of the snapshot: set OPENPOLICY_STATE"
+                            .into(),
+                    )),
+                    _ => Ok(catalogs),
+                };
+            };
+            Ok(catalogs.with_snapshot(snapshot_file(state, settings), snapshot))
         }
         // Made up for everyone to see.
         CatalogSettings::Demo => snapshot::demo()
@@ -146,9 +190,22 @@ pub fn catalogs(settings: &CatalogSettings) -> Result<Catalogs, AppError> {
     }
 }
 
+/// The snapshot that `sync` takes with these settings.
+pub fn snapshot_file(state: &Path, settings: &OpenMetadataSettings) -> SnapshotFile {
+    let (folder, settings) = (state.to_owned(), settings.clone());
+    SnapshotFile::new(state, move || {
+        Place::of(&StateFolder::at(&folder)?, &settings)
+    })
+}
+
 /// The same where a call waits for it.
-async fn opened(settings: CatalogSettings) -> Result<Catalogs, ToolError> {
-    let opening = tokio::task::spawn_blocking(move || catalogs(&settings));
+async fn opened(
+    settings: CatalogSettings,
+    snapshot: SnapshotUse,
+    state: Option<PathBuf>,
+) -> Result<Catalogs, ToolError> {
+    let opening =
+        tokio::task::spawn_blocking(move || catalogs(&settings, snapshot, state.as_deref()));
     let failed = |message: String| {
         ToolError::new(ErrorCode::Unavailable, message)
             .then("run `openpolicy-mcp doctor` where the server runs; it says what is wrong")
@@ -163,40 +220,55 @@ async fn opened(settings: CatalogSettings) -> Result<Catalogs, ToolError> {
 /// A probe asks every few seconds and does not wait long.
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
 
-/// Whether the catalog answers now.
+/// Whether calls are answered now: by the catalog, or by its snapshot while that is away.
 async fn readiness(lazy: Arc<LazyCatalogs>) -> Readiness {
-    let look = async {
-        let catalogs = lazy.get().await.map_err(|error| error.message)?;
-        if let Some(client) = catalogs.own_client() {
-            // Not `version()`, which remembers: what counts is that it answers now.
-            let version = client.get_fresh("system/version", &[]).await;
-            let version = version.map_err(|error| error.to_string())?;
-            return Ok(Readiness {
-                is_ready: true,
-                source: Some("openmetadata"),
-                version: version["version"].as_str().map(str::to_owned),
-                ..Readiness::default()
-            });
-        }
-        let catalog = catalogs.of(None).map_err(|error| error.to_string())?;
-        Ok(Readiness {
-            is_ready: true,
-            source: Some(catalog.source()),
-            as_of: Catalog::as_of(&catalog),
-            ..Readiness::default()
-        })
-    };
     let not_ready = |reason: String| Readiness {
         reason: Some(reason),
         ..Readiness::default()
     };
-    match tokio::time::timeout(LONGEST_LOOK, look).await {
-        Ok(Ok(ready)) => ready,
-        Ok(Err(reason)) => not_ready(reason),
-        Err(_) => not_ready(format!(
-            "the catalog did not answer within {} s",
-            LONGEST_LOOK.as_secs()
-        )),
+    let catalogs = match tokio::time::timeout(LONGEST_LOOK, lazy.get()).await {
+        Ok(Ok(catalogs)) => catalogs,
+        Ok(Err(error)) => return not_ready(error.message),
+        Err(_) => return not_ready("the catalog is still being opened".into()),
+    };
+    let sources = catalogs.sources(None).await;
+    let of_snapshot = |snapshot: &Snapshot, reason| Readiness {
+        is_ready: true,
+        source: Some("snapshot"),
+        as_of: Some(snapshot.as_of().to_string()),
+        reason,
+        ..Readiness::default()
+    };
+    if let Ok(Catalog::Snapshot(snapshot)) = &sources.first {
+        return of_snapshot(snapshot, None);
+    }
+    let reason = match (catalogs.own_client(), sources.first) {
+        // Where callers bring their tokens, the server itself answers without one.
+        (Some(client), _) => {
+            // Not `version()`, which remembers: what counts is that it answers now.
+            let version = client.get_fresh("system/version", &[]);
+            match tokio::time::timeout(LONGEST_LOOK, version).await {
+                Ok(Ok(version)) => {
+                    return Readiness {
+                        is_ready: true,
+                        source: Some("openmetadata"),
+                        version: version["version"].as_str().map(str::to_owned),
+                        ..Readiness::default()
+                    };
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!(
+                    "the catalog did not answer within {} s",
+                    LONGEST_LOOK.as_secs()
+                ),
+            }
+        }
+        (None, Err(error)) => error.to_string(),
+        (None, Ok(_)) => String::new(),
+    };
+    match sources.spare {
+        Spare::Snapshot { snapshot, .. } => of_snapshot(&snapshot, Some(reason)),
+        Spare::None | Spare::Unusable(_) => not_ready(reason),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Whoever reads flags, environment and files fills this in; nothing here reads any of them. It
 //! stands left of every room that is configured by it.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use secrecy::SecretString;
 
@@ -11,6 +11,7 @@ use secrecy::SecretString;
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     pub catalog: CatalogSettings,
+    pub snapshot: SnapshotUse,
     pub transport: Transport,
     pub tools: ToolSwitches,
     pub answers: Answers,
@@ -55,6 +56,47 @@ pub enum Credential {
         email: String,
         password: SecretString,
     },
+}
+
+/// When the snapshot of a catalog answers, and whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotUse {
+    pub answers: CatalogMode,
+    /// The operator says that callers with a token of their own may see it too.
+    pub for_everyone: bool,
+    /// How long a call waits for a sign of OpenMetadata before the snapshot answers.
+    pub patience: Duration,
+}
+
+impl Default for SnapshotUse {
+    fn default() -> Self {
+        Self {
+            answers: CatalogMode::Auto,
+            for_everyone: false,
+            patience: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Which side of a catalog answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CatalogMode {
+    /// The running OpenMetadata alone.
+    Live,
+    /// The snapshot alone.
+    Snapshot,
+    /// The running OpenMetadata, and the snapshot while it is down or too slow.
+    #[default]
+    Auto,
+}
+
+/// Who may see a snapshot that was taken with the server's own credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SnapshotReaders {
+    /// Callers without a token of their own.
+    #[default]
+    Server,
+    Everyone,
 }
 
 /// As whom a call asks OpenMetadata.
@@ -184,5 +226,9 @@ macro_rules! words {
 }
 
 words!(Identity, "server, caller", "server" => Self::Server, "caller" => Self::Caller);
+words!(CatalogMode, "live, snapshot, auto", "live" => Self::Live, "snapshot" => Self::Snapshot,
+    "auto" => Self::Auto);
+words!(SnapshotReaders, "server, everyone", "server" => Self::Server,
+    "everyone" => Self::Everyone);
 words!(Answers, "both, text", "both" => Self::Both, "text" => Self::Text);
 words!(LogFormat, "text, json", "text" => Self::Text, "json" => Self::Json);

@@ -73,6 +73,25 @@ impl Answer {
         self
     }
 
+    /// The same, before everything else that is to be known.
+    pub fn warn_first(&mut self, warning: impl Into<String>) -> &mut Self {
+        self.warnings.insert(0, warning.into());
+        self
+    }
+
+    /// Rewrites the cursors of this answer: `next` of it and of the lists in it.
+    pub fn change_cursors(&mut self, change: impl Fn(&str) -> String) -> &mut Self {
+        for (name, field) in &mut self.fields {
+            match field {
+                Value::String(cursor) if name == "next" => *cursor = change(cursor),
+                // What others wrote: no cursor of ours stands in it.
+                _ if name == "body" => {}
+                field => change_cursors(field, &change),
+            }
+        }
+        self
+    }
+
     /// A field that was put.
     pub fn field(&self, name: &str) -> Option<&Value> {
         self.fields.get(name)
@@ -143,6 +162,27 @@ impl Answer {
     /// The text form: the same facts in fewer tokens.
     pub fn text(&self) -> String {
         text::render(&self.structured())
+    }
+}
+
+/// A list within an answer says whether it is complete beside how it goes on.
+fn change_cursors(value: &mut Value, change: &impl Fn(&str) -> String) {
+    match value {
+        Value::Object(fields) => {
+            let is_list = fields.contains_key("complete");
+            for (name, field) in fields {
+                match field {
+                    Value::String(cursor) if is_list && name == "next" => *cursor = change(cursor),
+                    field => change_cursors(field, change),
+                }
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                change_cursors(item, change);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -8,10 +8,16 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     net,
-    settings::{Credential, Identity, OpenMetadataSettings},
+    settings::{CatalogMode, Credential, Identity, OpenMetadataSettings, SnapshotUse},
 };
 
-use super::{Catalog, CatalogError, Client, Snapshot, address::Address, jwt, server::Server};
+use super::{
+    Catalog, CatalogError, Client, Snapshot,
+    address::Address,
+    jwt, outage,
+    server::Server,
+    snapshot::{Held, SnapshotFile},
+};
 
 /// How a live OpenMetadata is reached.
 #[derive(Clone, Default)]
@@ -53,6 +59,28 @@ pub struct Catalogs {
     snapshot: Option<Arc<Snapshot>>,
     is_snapshot_for_everyone: bool,
     live: Option<Live>,
+    /// The snapshot of `live`, and when it answers.
+    copy: Option<(Arc<SnapshotFile>, SnapshotUse)>,
+}
+
+/// Who answers a call.
+pub struct Sources {
+    /// Who is asked first, or why nobody is.
+    pub first: Result<Catalog, CatalogError>,
+    pub spare: Spare,
+}
+
+/// Who answers where a live catalog does not.
+pub enum Spare {
+    /// Nobody: there is no snapshot, or not for this caller.
+    None,
+    /// A snapshot is there that cannot be used, and why.
+    Unusable(String),
+    Snapshot {
+        snapshot: Arc<Snapshot>,
+        /// How long the live catalog may be silent before.
+        patience: Duration,
+    },
 }
 
 struct Live {
@@ -101,6 +129,94 @@ impl Catalogs {
         })
     }
 
+    /// The snapshot of the live catalog, for the calls that may see it.
+    pub fn with_snapshot(mut self, file: SnapshotFile, how: SnapshotUse) -> Self {
+        self.copy = Some((Arc::new(file), how));
+        self
+    }
+
+    /// Who answers a call that reads, to the caller with this token.
+    pub async fn sources(&self, token: Option<&SecretString>) -> Sources {
+        let Some((file, how)) = &self.copy else {
+            return Sources {
+                first: self.of(token),
+                spare: Spare::None,
+            };
+        };
+        let first = match how.answers {
+            CatalogMode::Live | CatalogMode::Auto => self.of(token),
+            CatalogMode::Snapshot => {
+                return Sources {
+                    first: self.only_snapshot(token, file.look().await),
+                    spare: Spare::None,
+                };
+            }
+        };
+        let is_spared =
+            first.is_ok() && how.answers == CatalogMode::Auto && self.may_see_copy(token);
+        let spare = match is_spared {
+            false => Spare::None,
+            true => match file.look().await {
+                Held::Absent => Spare::None,
+                Held::Unusable(why) => Spare::Unusable(why),
+                Held::Open(snapshot) => Spare::Snapshot {
+                    snapshot,
+                    patience: how.patience,
+                },
+            },
+        };
+        Sources { first, spare }
+    }
+
+    /// A snapshot shows what the server's own credential may see: never to a caller who brings
+    /// another, unless the operator says so, and to nobody where each has to bring one.
+    fn may_see_copy(&self, token: Option<&SecretString>) -> bool {
+        let is_for_everyone = self.copy.as_ref().is_some_and(|(_, how)| how.for_everyone);
+        let identity = self.live.as_ref().map(|live| live.identity);
+        identity == Some(Identity::Server) && (token.is_none() || is_for_everyone)
+    }
+
+    /// The snapshot alone, as it was asked for.
+    fn only_snapshot(
+        &self,
+        token: Option<&SecretString>,
+        held: Held,
+    ) -> Result<Catalog, CatalogError> {
+        if !self.may_see_copy(token) {
+            return Err(not_for_callers());
+        }
+        match held {
+            Held::Open(snapshot) => Ok(Catalog::Snapshot(snapshot)),
+            Held::Unusable(message) => Err(CatalogError::Unavailable { message }),
+            Held::Absent => Err(CatalogError::Unavailable {
+                message: "this server answers from the snapshot alone (--catalog snapshot), and \
+                          none was taken of this OpenMetadata with this credential: run \
+                          `openpolicy-mcp sync`"
+                    .into(),
+            }),
+        }
+    }
+
+    /// Why the live catalog is not asked now; it is looked for in the background.
+    pub fn outage(&self) -> Option<String> {
+        self.live.as_ref()?.server.outage().why()
+    }
+
+    /// Remembers for a moment that the live catalog is away, or too slow for what it is asked.
+    pub fn is_away(&self, why: String, is_slow: bool) {
+        if let Some(live) = &self.live {
+            outage::begins(&live.server, why, is_slow);
+        }
+    }
+
+    /// What stands at the place of the snapshot of the live catalog.
+    pub async fn copy(&self) -> Option<Held> {
+        match &self.copy {
+            Some((file, _)) => Some(file.look().await),
+            None => None,
+        }
+    }
+
     /// The catalog as the caller with this token sees it; without one as the server's own
     /// credential sees it, unless each caller has to bring a token.
     pub fn of(&self, token: Option<&SecretString>) -> Result<Catalog, CatalogError> {
@@ -108,12 +224,7 @@ impl Catalogs {
             (Some(live), _) => live.of(token).map(Catalog::Live),
             (None, Some(snapshot)) => {
                 if token.is_some() && !self.is_snapshot_for_everyone {
-                    return Err(CatalogError::Forbidden {
-                        message:
-                            "the catalog is a snapshot taken with another credential; it does \
-                                  not answer callers with an OpenMetadata token of their own"
-                                .into(),
-                    });
+                    return Err(not_for_callers());
                 }
                 Ok(Catalog::Snapshot(Arc::clone(snapshot)))
             }
@@ -129,6 +240,14 @@ impl Catalogs {
     /// The client with the server's own credential, for `doctor` and readiness.
     pub fn own_client(&self) -> Option<&Arc<Client>> {
         self.live.as_ref().map(|live| &live.own)
+    }
+}
+
+fn not_for_callers() -> CatalogError {
+    CatalogError::Forbidden {
+        message: "the catalog is a snapshot taken with another credential; it does not answer \
+                  callers with an OpenMetadata token of their own"
+            .into(),
     }
 }
 

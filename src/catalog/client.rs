@@ -12,6 +12,7 @@ use super::{
     client_cache::{Held, Reader},
     credentials::Credentials,
     error::CatalogError,
+    heard::Heard,
     jwt, responses,
     sent::Sent,
     server::Server,
@@ -27,6 +28,8 @@ pub struct Client {
     server: Arc<Server>,
     credentials: Arc<Credentials>,
     reader: Reader,
+    /// Takes note of what the server answers, where a call wants to know.
+    heard: Option<Arc<Heard>>,
 }
 
 /// What a write sends.
@@ -56,6 +59,17 @@ impl Client {
             reader: server.cache().reader(),
             server,
             credentials: Arc::new(Credentials::new(credential)),
+            heard: None,
+        }
+    }
+
+    /// The same client, for one call that wants to know whether the server answers.
+    pub fn heard_by(&self, heard: &Arc<Heard>) -> Self {
+        Self {
+            server: Arc::clone(&self.server),
+            credentials: Arc::clone(&self.credentials),
+            reader: self.reader,
+            heard: Some(Arc::clone(heard)),
         }
     }
 
@@ -66,6 +80,7 @@ impl Client {
             server: Arc::clone(&self.server),
             credentials: Arc::clone(&self.credentials),
             reader: self.server.cache().reader(),
+            heard: self.heard.clone(),
         }
     }
 
@@ -81,6 +96,22 @@ impl Client {
 
     /// `get` with the status, and without a copy of what is in the cache.
     pub async fn get_held(&self, path: &str, query: Query<'_>) -> Result<Arc<Held>, CatalogError> {
+        self.listening(self.held(path, query)).await
+    }
+
+    async fn listening<T>(
+        &self,
+        answer: impl Future<Output = Result<T, CatalogError>>,
+    ) -> Result<T, CatalogError> {
+        // On the heap: tools wait for many of these, one within the other.
+        let answer = Box::pin(answer);
+        match &self.heard {
+            Some(heard) => heard.listening(&self.server, answer).await,
+            None => answer.await,
+        }
+    }
+
+    async fn held(&self, path: &str, query: Query<'_>) -> Result<Arc<Held>, CatalogError> {
         let url = self.server.url(path, query)?;
         // A token file is looked at before the cache is: another token is another reader.
         let token = self.credentials.token(&self.server).await?;
@@ -92,10 +123,13 @@ impl Client {
 
     /// One `get` past the cache.
     pub async fn get_fresh(&self, path: &str, query: Query<'_>) -> Result<Value, CatalogError> {
-        let url = self.server.url(path, query)?;
-        let token = self.credentials.token(&self.server).await?;
-        let held = self.ask(url, responses::asked("GET", path), token).await?;
-        Ok(held.answer)
+        self.listening(async {
+            let url = self.server.url(path, query)?;
+            let token = self.credentials.token(&self.server).await?;
+            let held = self.ask(url, responses::asked("GET", path), token).await?;
+            Ok(held.answer)
+        })
+        .await
     }
 
     async fn ask(
@@ -182,7 +216,7 @@ impl Client {
 
     /// The server's version, asked once and kept.
     pub async fn version(&self) -> Result<Version, CatalogError> {
-        self.server.version().await
+        self.listening(self.server.version()).await
     }
 
     /// Where the server is, for addresses of its pages.

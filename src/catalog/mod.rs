@@ -17,6 +17,7 @@ pub mod error;
 pub mod facts;
 pub mod fqn;
 pub mod graph;
+pub mod heard;
 pub mod ingestion;
 pub mod jwt;
 pub mod lineage;
@@ -25,6 +26,7 @@ mod login;
 pub mod lookup;
 pub mod model;
 pub mod near;
+mod outage;
 pub mod quality;
 pub mod reading;
 pub mod redact;
@@ -44,9 +46,10 @@ pub mod writes;
 
 use std::sync::Arc;
 
-pub use catalogs::{Catalogs, Settings};
+pub use catalogs::{Catalogs, Settings, Sources, Spare};
 pub use client::Client;
 pub use error::CatalogError;
+pub use heard::{Heard, Lost};
 pub use model::{EntitySummary, EntityType, Reference};
 pub use snapshot::Snapshot;
 
@@ -67,6 +70,14 @@ impl Catalog {
         match self {
             Self::Live(_) => "openmetadata",
             Self::Snapshot(_) => "snapshot",
+        }
+    }
+
+    /// The same catalog, for one call that wants to know whether the server answers.
+    pub fn heard_by(&self, heard: &Arc<Heard>) -> Self {
+        match self {
+            Self::Live(client) => Self::Live(Arc::new(client.heard_by(heard))),
+            Self::Snapshot(snapshot) => Self::Snapshot(Arc::clone(snapshot)),
         }
     }
 

@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 use crate::net::{self, Http, NetError, Reply};
 
 use super::{
-    address::Address, client::Query, client_cache::Cache, error::CatalogError, responses,
-    sent::Sent, version::Version,
+    address::Address, client::Query, client_cache::Cache, error::CatalogError, outage::Outage,
+    responses, sent::Sent, version::Version,
 };
 
 /// How long a version that was read holds: servers are upgraded while we run.
@@ -35,6 +35,8 @@ pub struct Server {
     permits: Semaphore,
     version: Mutex<Option<(Instant, Version)>>,
     cache: Cache,
+    last_answer: Mutex<Option<Instant>>,
+    outage: Outage,
 }
 
 impl Server {
@@ -45,6 +47,8 @@ impl Server {
             permits: Semaphore::new(REQUESTS_AT_ONCE),
             version: Mutex::new(None),
             cache: Cache::new(),
+            last_answer: Mutex::new(None),
+            outage: Outage::default(),
         }
     }
 
@@ -63,6 +67,30 @@ impl Server {
 
     pub fn cache(&self) -> &Cache {
         &self.cache
+    }
+
+    /// When the server itself last answered anything, and not a gateway before it.
+    pub fn last_answer(&self) -> Option<Instant> {
+        self.last_answer.lock().ok().and_then(|at| *at)
+    }
+
+    pub fn outage(&self) -> &Outage {
+        &self.outage
+    }
+
+    /// Whether the server answers the smallest question in this time; tried once.
+    pub(super) async fn answers_within(&self, time: Duration) -> bool {
+        let Ok(url) = self.url("system/version", &[]) else {
+            return false;
+        };
+        let request = net::Request {
+            method: http::Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            body: None,
+        };
+        let look = self.send_within(request, time);
+        matches!(tokio::time::timeout(time, look).await, Ok(Ok(reply)) if reply.status < 400)
     }
 
     /// Sends once, within the bound of requests at once.
@@ -85,6 +113,14 @@ impl Server {
         metrics::counter!("openpolicy_catalog_requests_total", "outcome" => outcome).increment(1);
         metrics::histogram!("openpolicy_catalog_request_duration_seconds")
             .record(begun.elapsed().as_secs_f64());
+        if let Ok(reply) = &reply
+            && !is_of_gateway(reply)
+        {
+            if let Ok(mut at) = self.last_answer.lock() {
+                *at = Some(Instant::now());
+            }
+            self.outage.is_over();
+        }
         reply
     }
 
@@ -190,14 +226,27 @@ impl Server {
     }
 }
 
+/// Whether somebody else answered, because the server is not there to answer.
+fn is_of_gateway(reply: &Reply) -> bool {
+    match reply.status {
+        408 | 502 | 504 => true,
+        503 => !is_switched_off(reply),
+        _ => false,
+    }
+}
+
+/// Recorded: search/vector. Switched off is not down.
+fn is_switched_off(reply: &Reply) -> bool {
+    responses::said(reply, &Sent::nothing()).is_some_and(|said| said.contains("not enabled"))
+}
+
 /// Whether an answer is worth asking again, and how long it wants us to wait.
 fn wait_asked_for(reply: &Reply) -> Option<Duration> {
     let asked_for = responses::retry_after(reply).unwrap_or_default();
     let is_passing = match reply.status {
         429 | 502 | 504 => true,
         // Switched off does not pass.
-        503 => !responses::said(reply, &Sent::nothing())
-            .is_some_and(|said| said.contains("not enabled")),
+        503 => !is_switched_off(reply),
         _ => false,
     };
     (is_passing && asked_for <= LONGEST_RETRY_AFTER).then_some(asked_for)

@@ -5,6 +5,7 @@ mod compare;
 mod differences;
 pub(super) mod draft;
 mod facts;
+mod file;
 mod head;
 mod history;
 pub(super) mod near;
@@ -12,7 +13,10 @@ pub(super) mod search;
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, OnceLock},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
@@ -21,6 +25,7 @@ use serde_json::Value;
 pub use build::Builder;
 pub use differences::Found as FoundDifferences;
 use facts::Facts;
+pub use file::{Held, SnapshotFile};
 pub use head::{Count, Head, LastRead, Part};
 pub use history::{Difference, DifferenceKind, Differences, Of};
 
@@ -97,6 +102,7 @@ pub struct Snapshot {
     pub(super) lineage: OnceLock<Arc<Graph>>,
     /// What filters ask of every entity, read when it is first asked for.
     pub(super) facts: OnceLock<Facts>,
+    is_damaged: AtomicBool,
 }
 
 impl Snapshot {
@@ -146,6 +152,7 @@ impl Snapshot {
             head,
             lineage: OnceLock::new(),
             facts: OnceLock::new(),
+            is_damaged: AtomicBool::new(false),
         })
     }
 
@@ -162,6 +169,35 @@ impl Snapshot {
     /// One read at a time.
     pub(super) fn connection(&self) -> Result<MutexGuard<'_, Connection>, CatalogError> {
         self.connection.lock().map_err(|_| poisoned())
+    }
+
+    /// Whether a read found that the file is not what was written.
+    pub fn is_damaged(&self) -> bool {
+        self.is_damaged.load(Ordering::Relaxed)
+    }
+
+    /// A read found it: from the next call on the file is not used.
+    pub fn found_damaged(&self) {
+        self.is_damaged.store(true, Ordering::Relaxed);
+    }
+
+    /// Looks at every page of the file; as slow as reading it. Nothing where all is well.
+    pub fn damage(&self) -> Option<String> {
+        let said = self.connection().map_err(|error| error.to_string());
+        let said = said.and_then(|connection| {
+            connection
+                .query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
+                .map_err(|error| error.to_string())
+        });
+        match said {
+            Ok(said) if said == "ok" => None,
+            Ok(said) | Err(said) => Some(said),
+        }
+    }
+
+    /// Whether it was copied from a server, which may have what it does not hold.
+    pub fn is_of_a_server(&self) -> bool {
+        self.head.url.is_some()
     }
 
     /// When the copy was taken.
@@ -280,6 +316,11 @@ pub enum SnapshotError {
 }
 
 pub(super) fn storage(error: rusqlite::Error) -> CatalogError {
+    if file::is_damage(&error) {
+        return CatalogError::BadUpstream {
+            message: format!("the snapshot is damaged: {error}"),
+        };
+    }
     CatalogError::Unavailable {
         message: format!("the snapshot could not be read: {error}"),
     }

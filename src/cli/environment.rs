@@ -2,13 +2,20 @@
 //!
 //! Secrets have no flags: a process list shows flags to everyone on the machine.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use clap::Args;
 use secrecy::SecretString;
 
 use super::{CatalogChoice, Failure, places};
-use crate::settings::{CatalogSettings, Credential, Identity, OpenMetadataSettings};
+use crate::settings::{
+    CatalogMode, CatalogSettings, Credential, Identity, OpenMetadataSettings, SnapshotReaders,
+    SnapshotUse, UnknownWord,
+};
 
 /// How to reach OpenMetadata. Its credential comes from the environment: OPENMETADATA_TOKEN, or
 /// OPENMETADATA_TOKEN_FILE, or OPENMETADATA_EMAIL with OPENMETADATA_PASSWORD (or _PASSWORD_FILE).
@@ -44,6 +51,73 @@ impl StateArguments {
             .clone()
             .or_else(|| path("OPENPOLICY_STATE"))
             .or_else(places::state)
+    }
+}
+
+/// When the snapshot of the catalog answers, and whom.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct SnapshotArguments {
+    /// `live`: OpenMetadata alone. `snapshot`: the copy that `sync` took alone. `auto`: OpenMetadata,
+    /// and the copy while it is down or too slow [env: OPENPOLICY_CATALOG] [default: auto].
+    #[arg(
+        long = "catalog",
+        id = "catalog-mode",
+        value_name = "live|snapshot|auto"
+    )]
+    answers: Option<CatalogMode>,
+    /// `everyone`: callers with an OpenMetadata token of their own may see the copy too, which
+    /// shows what the server's own credential may see [env: OPENPOLICY_SNAPSHOT_FOR] [default:
+    /// server].
+    #[arg(long, value_name = "server|everyone")]
+    snapshot_for: Option<SnapshotReaders>,
+    /// Seconds that a call waits for a sign of OpenMetadata before the copy answers, 1 to 40
+    /// [env: OPENPOLICY_CATALOG_PATIENCE] [default: 10].
+    #[arg(long, value_name = "SECONDS")]
+    catalog_patience: Option<String>,
+}
+
+impl SnapshotArguments {
+    pub(super) fn settings(&self) -> Result<SnapshotUse, Failure> {
+        let default = SnapshotUse::default();
+        let readers = chosen(self.snapshot_for, "OPENPOLICY_SNAPSHOT_FOR")?;
+        let patience = self
+            .catalog_patience
+            .clone()
+            .or_else(|| text("OPENPOLICY_CATALOG_PATIENCE"));
+        Ok(SnapshotUse {
+            answers: chosen(self.answers, "OPENPOLICY_CATALOG")?.unwrap_or(default.answers),
+            for_everyone: readers == Some(SnapshotReaders::Everyone),
+            patience: match patience {
+                Some(written) => patience_of(&written)?,
+                None => default.patience,
+            },
+        })
+    }
+}
+
+/// The flag, else what the variable says.
+fn chosen<T>(flag: Option<T>, variable: &str) -> Result<Option<T>, Failure>
+where
+    T: FromStr<Err = UnknownWord>,
+{
+    match (flag, text(variable)) {
+        (None, Some(written)) => written
+            .parse()
+            .map(Some)
+            .map_err(|error| Failure::Usage(format!("{variable}: {error}"))),
+        (flag, _) => Ok(flag),
+    }
+}
+
+/// Below the 50 s of a call, so that the snapshot still has time to answer.
+fn patience_of(written: &str) -> Result<Duration, Failure> {
+    let seconds = written.trim().trim_end_matches('s').trim();
+    match seconds.parse() {
+        Ok(seconds @ 1..=40) => Ok(Duration::from_secs(seconds)),
+        _ => Err(Failure::Usage(format!(
+            "`{written}` is no patience (--catalog-patience, OPENPOLICY_CATALOG_PATIENCE): give \
+             seconds from 1 to 40"
+        ))),
     }
 }
 

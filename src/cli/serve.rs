@@ -9,7 +9,7 @@ use crate::{
     app,
     settings::{
         Answers, CatalogSettings, HttpSettings, LogFormat, LogLevel, LogSettings, Settings,
-        ToolSwitches, Transport,
+        SnapshotUse, ToolSwitches, Transport,
     },
 };
 
@@ -18,6 +18,8 @@ use crate::{
 pub(super) struct ServeArguments {
     #[command(flatten)]
     openmetadata: environment::OpenMetadataArguments,
+    #[command(flatten)]
+    snapshot: environment::SnapshotArguments,
     #[command(flatten)]
     pub(super) server: ServerArguments,
 }
@@ -69,7 +71,10 @@ pub(super) struct ServerArguments {
 
 pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let catalog = arguments.openmetadata.settings()?;
-    let settings = arguments.server.settings(catalog)?;
+    let settings = Settings {
+        snapshot: arguments.snapshot.settings()?,
+        ..arguments.server.settings(catalog)?
+    };
     block_on(async { Ok(app::serve(settings).await?) })
 }
 
@@ -99,6 +104,7 @@ impl ServerArguments {
         };
         Ok(Settings {
             catalog,
+            snapshot: SnapshotUse::default(),
             transport,
             tools: ToolSwitches {
                 toolsets,

@@ -16,9 +16,8 @@ use super::{
 };
 use crate::{
     answer::clean,
-    app,
     catalog::{
-        Client,
+        self, Catalogs, Client,
         snapshot::Part,
         sync::{self, Options, Place, Progress, Summary, SyncError},
     },
@@ -59,7 +58,8 @@ pub(super) fn run(arguments: &SyncArguments) -> Result<(), Failure> {
     };
     let state = StateFolder::at(&folder).map_err(|error| Failure::Error(error.to_string()))?;
     let place = Place::of(&state, settings).map_err(|error| Failure::Error(error.to_string()))?;
-    let catalogs = app::catalogs(&catalog)?;
+    let catalogs = Catalogs::of_openmetadata(&catalog::Settings::from(settings))
+        .map_err(|error| Failure::Usage(error.to_string()))?;
     let client = Arc::clone(
         catalogs
             .own_client()

@@ -11,11 +11,13 @@ use serde_json::Value;
 
 use super::{
     CatalogChoice, Failure, block_on,
+    environment::{SnapshotArguments, StateArguments},
     output::{note, say},
 };
 use crate::{
     app,
-    tools::{self, Caller, Context, Effect, Tool, contract},
+    catalog::Catalogs,
+    tools::{self, Caller, Context, Effect, Tool, contract, run},
 };
 
 #[derive(Debug, Subcommand)]
@@ -30,6 +32,10 @@ pub(super) enum ToolsCommand {
     Call {
         #[command(flatten)]
         catalog: CatalogChoice,
+        #[command(flatten)]
+        snapshot: SnapshotArguments,
+        #[command(flatten)]
+        state: StateArguments,
         /// Name of the tool.
         name: String,
         /// Arguments as a JSON object; `-` reads them from stdin.
@@ -55,29 +61,37 @@ pub(super) fn run(command: ToolsCommand) -> Result<(), Failure> {
         ToolsCommand::Export { folder } => export(&folder),
         ToolsCommand::Call {
             catalog,
+            snapshot,
+            state,
             name,
             arguments,
             json,
         } => {
             let tool = find(&name)?;
             let arguments = read_arguments(&arguments)?;
-            let catalogs = app::catalogs(&catalog.settings()?)?;
-            let context = Context::new(Arc::new(catalogs), Caller::default());
-            block_on(call(tool, &context, arguments, json))
+            let state = state.folder();
+            let catalogs =
+                app::catalogs(&catalog.settings()?, snapshot.settings()?, state.as_deref())?;
+            block_on(call(tool, Arc::new(catalogs), arguments, json))
         }
     }
 }
 
-async fn call(tool: &Tool, context: &Context, arguments: Value, json: bool) -> Result<(), Failure> {
-    let outcome = tokio::time::timeout(Context::LONGEST_CALL, (tool.call)(context, arguments))
-        .await
-        .map_err(|_| {
-            Failure::Error(format!(
-                "timeout: `{}` did not answer within {} s",
-                tool.name,
-                Context::LONGEST_CALL.as_secs()
-            ))
-        })?;
+async fn call(
+    tool: &'static Tool,
+    catalogs: Arc<Catalogs>,
+    arguments: Value,
+    json: bool,
+) -> Result<(), Failure> {
+    let longest = Context::LONGEST_CALL;
+    let running = run::run(tool, catalogs, Caller::default(), longest, arguments);
+    let outcome = tokio::time::timeout(longest, running).await.map_err(|_| {
+        Failure::Error(format!(
+            "timeout: `{}` did not answer within {} s",
+            tool.name,
+            Context::LONGEST_CALL.as_secs()
+        ))
+    })?;
     match (outcome, json) {
         (Ok(answer), false) => say(answer.text())?,
         (Ok(answer), true) => print_json(&Value::Object(answer.structured()))?,

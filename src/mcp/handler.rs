@@ -33,6 +33,10 @@ pub struct CallerToken(pub SecretString);
 #[derive(Clone, Copy, Debug)]
 pub struct CameOver(pub &'static str);
 
+/// Stands beside a request whose answer has to be a single message.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswersOnce;
+
 impl McpServer {
     /// `call` with what the protocol hands over: caller, cancellation, a span, progress.
     async fn call_of_request(
@@ -53,9 +57,10 @@ impl McpServer {
         let call = self
             .call(name, arguments, caller, &context.ct)
             .instrument(span);
-        // A plain JSON answer has no room for anything before it.
-        let token = (over != "http").then(|| context.meta.get_progress_token());
-        let Some(token) = token.flatten() else {
+        // A client that takes nothing but a plain JSON answer leaves no room for anything before it.
+        let has_room = beside::<AnswersOnce>(context).is_none();
+        let token = context.meta.get_progress_token().filter(|_| has_room);
+        let Some(token) = token else {
             return call.await;
         };
         tokio::select! {
@@ -207,12 +212,12 @@ impl ServerHandler for McpServer {
         request: CustomRequest,
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        match parameters::of_unread(&request.method, request.params) {
+        let is_new = context
+            .protocol_version()
+            .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+        match parameters::of_unread(&request.method, request.params, is_new) {
             parameters::Unread::Call { name, arguments } => {
                 let mut result = self.call_of_request(&name, arguments, &context).await;
-                let is_new = context
-                    .protocol_version()
-                    .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
                 if !is_new {
                     result.result_type = None;
                 }

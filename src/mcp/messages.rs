@@ -2,7 +2,7 @@
 
 use rmcp::{
     ErrorData,
-    model::{ClientJsonRpcMessage, RequestId},
+    model::{ClientJsonRpcMessage, ClientRequest, GetMeta, ProtocolVersion, RequestId},
 };
 use serde_json::{Map, Value};
 
@@ -23,6 +23,11 @@ pub(super) fn parsed(bytes: &[u8]) -> Parsed {
         return Parsed::Nothing;
     }
     let error = match serde_json::from_slice::<ClientJsonRpcMessage>(bytes) {
+        // A request whose id is none is read as a notification: nobody would answer it.
+        Ok(ClientJsonRpcMessage::Notification(_)) if has_id(bytes) => {
+            let what = "`id` is neither a text nor a whole number";
+            return Parsed::Refused(refusal(None, ErrorData::invalid_request(what, None)));
+        }
         Ok(message) => return Parsed::Message(Box::new(message)),
         Err(error) => error,
     };
@@ -60,6 +65,11 @@ pub(super) fn parsed(bytes: &[u8]) -> Parsed {
     tracing::debug!(%error, "A message could not be read");
     let id = fields.and_then(id_of);
     Parsed::Refused(refusal(id, ErrorData::invalid_request(what, None)))
+}
+
+fn has_id(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Map<String, Value>>(bytes)
+        .is_ok_and(|fields| fields.contains_key("id"))
 }
 
 /// The id of a request, where it is one that a request may have.
@@ -156,17 +166,34 @@ impl IdFinder {
     }
 }
 
-/// Keeps the protocol library from ending a connection: before the first request it takes
-/// anything but a request as a reason to.
+/// Keeps the protocol library from ending a connection: until a request has begun the conversation
+/// (a ping has not, nor one that was refused) it takes anything but a request as a reason to.
 #[derive(Default)]
 pub(super) struct Opening {
-    has_request: bool,
+    has_begun: bool,
 }
 
 impl Opening {
     pub(super) fn may_pass(&mut self, message: &ClientJsonRpcMessage) -> bool {
-        self.has_request |= matches!(message, ClientJsonRpcMessage::Request(_));
-        self.has_request
+        let ClientJsonRpcMessage::Request(sent) = message else {
+            return self.has_begun;
+        };
+        self.has_begun |= begins(&sent.request);
+        true
+    }
+}
+
+/// Whether the protocol library begins a conversation with this request, as it decides itself.
+fn begins(request: &ClientRequest) -> bool {
+    match request {
+        ClientRequest::InitializeRequest(_) => true,
+        ClientRequest::PingRequest(_) | ClientRequest::DiscoverRequest(_) => false,
+        request => {
+            let meta = request.get_meta();
+            let is_known = |version| ProtocolVersion::KNOWN_VERSIONS.contains(&version);
+            let required = meta.missing_required_keys(&ProtocolVersion::V_2026_07_28);
+            required.is_empty() && meta.protocol_version().is_some_and(is_known)
+        }
     }
 }
 
@@ -209,6 +236,12 @@ mod tests {
         assert_eq!(refused("{nonsense")["id"], Value::Null);
         assert_eq!(refused("[]")["error"]["code"], -32600);
         assert_eq!(refused("5")["error"]["code"], -32600);
+        for id in ["null", "1.5", "{}", "[1]", "true"] {
+            let request = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/list"}}"#);
+            let answer = refused(&request);
+            assert_eq!(answer["error"]["code"], -32600, "{request}");
+            assert_eq!(answer["id"], Value::Null);
+        }
         let answer = refused(r#"{"id":7,"method":"ping"}"#);
         assert_eq!(answer["id"], 7);
         assert!(
@@ -217,5 +250,26 @@ mod tests {
                 .unwrap()
                 .contains("jsonrpc")
         );
+    }
+
+    #[test]
+    fn nothing_but_requests_passes_until_a_conversation_has_begun() {
+        let message = |text: &str| match parsed(text.as_bytes()) {
+            Parsed::Message(message) => message,
+            _ => panic!("no message: {text}"),
+        };
+        let ping = message(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
+        let list = message(r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#);
+        let told = message(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+        let begin = message(
+            r#"{"jsonrpc":"2.0","id":3,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"a","version":"1"}}}"#,
+        );
+        let mut opening = Opening::default();
+        for request in [&ping, &list] {
+            assert!(opening.may_pass(request));
+            assert!(!opening.may_pass(&told));
+        }
+        assert!(opening.may_pass(&begin));
+        assert!(opening.may_pass(&told));
     }
 }

@@ -4,6 +4,7 @@ pub mod catalogs;
 pub mod guard;
 mod handler;
 pub mod http;
+mod in_flight;
 mod listen;
 pub mod listing;
 mod messages;

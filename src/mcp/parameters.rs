@@ -21,8 +21,25 @@ pub enum Unread {
     Refused(ErrorData),
 }
 
-/// What an unread request is. Never `-32601` for a method that exists.
-pub fn of_unread(method: &str, parameters: Option<Value>) -> Unread {
+/// Methods that went with 2026-07-28.
+const REMOVED: [&str; 2] = ["initialize", "ping"];
+
+/// What an unread request is, of a client of 2026-07-28 or later (`is_new`) or of an older one.
+/// Never `-32601` for a method that exists.
+pub fn of_unread(method: &str, parameters: Option<Value>, is_new: bool) -> Unread {
+    let unknown = || {
+        Unread::Refused(ErrorData::new(
+            ErrorCode::METHOD_NOT_FOUND,
+            format!(
+                "there is no method `{}`",
+                crate::answer::clean::text(method, 60)
+            ),
+            None,
+        ))
+    };
+    if is_new && REMOVED.contains(&method) {
+        return unknown();
+    }
     let refused = |error: String| {
         Unread::Refused(ErrorData::invalid_params(
             format!("the parameters of `{method}` cannot be read: {error}"),
@@ -43,14 +60,7 @@ pub fn of_unread(method: &str, parameters: Option<Value>) -> Unread {
             refused(fault::<PaginatedRequestParams>(parameters))
         }
         "ping" | "server/discover" => refused("they are of another form".into()),
-        other => Unread::Refused(ErrorData::new(
-            ErrorCode::METHOD_NOT_FOUND,
-            format!(
-                "there is no method `{}`",
-                crate::answer::clean::text(other, 60)
-            ),
-            None,
-        )),
+        _ => unknown(),
     }
 }
 
@@ -85,7 +95,7 @@ mod tests {
     use super::*;
 
     fn refusal(method: &str, parameters: Option<Value>) -> (i32, String) {
-        match of_unread(method, parameters) {
+        match of_unread(method, parameters, false) {
             Unread::Refused(error) => (error.code.0, error.message.into_owned()),
             Unread::Call { name, .. } => panic!("read as a call of {name}"),
         }
@@ -110,7 +120,7 @@ mod tests {
     fn arguments_written_as_text_reach_the_tool() {
         let parameters = json!({"name": "get_entity", "arguments": "{\"entities\": \"x\"}"});
         assert!(matches!(
-            of_unread("tools/call", Some(parameters)),
+            of_unread("tools/call", Some(parameters), true),
             Unread::Call { name, arguments: Value::String(_) } if name == "get_entity"
         ));
     }
@@ -119,5 +129,16 @@ mod tests {
     fn only_an_unknown_method_is_method_not_found() {
         assert_eq!(refusal("resources/read", Some(json!({}))).0, -32602);
         assert_eq!(refusal("no/such", None).0, -32601);
+        assert_eq!(refusal("initialize", None).0, -32602);
+    }
+
+    #[test]
+    fn a_method_that_went_with_a_version_is_unknown_in_it() {
+        for method in REMOVED {
+            let Unread::Refused(error) = of_unread(method, Some(json!({})), true) else {
+                panic!("{method} is no call");
+            };
+            assert_eq!(error.code, ErrorCode::METHOD_NOT_FOUND);
+        }
     }
 }

@@ -35,8 +35,30 @@ pub fn templates() -> Vec<ResourceTemplate> {
     ]
 }
 
-/// An entity as JSON, as `get_entity` answers it.
+/// The longest URI that is repeated in an error, in bytes.
+const LONGEST_ECHO: usize = 2000;
+
+/// An entity as JSON, as `get_entity` answers it. An error names the URI in its data: a client may
+/// have several reads under way.
 pub async fn read(
+    server: &McpServer,
+    uri: &str,
+    caller: Caller,
+    cancelled: &CancellationToken,
+) -> Result<ReadResourceResult, ErrorData> {
+    let read = entity(server, uri, caller, cancelled).await;
+    read.map_err(|mut error| {
+        let data = error.data.get_or_insert_with(|| json!({}));
+        if let Value::Object(data) = data
+            && uri.len() <= LONGEST_ECHO
+        {
+            data.insert("uri".into(), uri.into());
+        }
+        error
+    })
+}
+
+async fn entity(
     server: &McpServer,
     uri: &str,
     caller: Caller,
@@ -52,7 +74,7 @@ pub async fn read(
     if rows(&structured, "entities").is_empty() {
         return Err(ErrorData::resource_not_found(
             format!("there is no {entity_type} `{}`", clean::text(&fqn, 200)),
-            structured.get("missing").cloned(),
+            Some(json!({ "missing": structured.get("missing") })),
         ));
     }
     let text = Value::Object(structured).to_string();

@@ -18,7 +18,8 @@ use crate::{
     answer::clean,
     settings::Answers,
     tools::{
-        Caller, Context, Effect, ErrorCode, Outcome, Tool, ToolError, arguments::near, error::Retry,
+        Caller, Context, Effect, ErrorCode, Outcome, Tool, ToolError, arguments::near,
+        error::Retry, run,
     },
 };
 
@@ -179,8 +180,7 @@ impl McpServer {
             let begun = Instant::now();
             let catalogs = catalogs.get().await?;
             let left = longest.saturating_sub(begun.elapsed());
-            let context = Context::new(catalogs, caller).ending_in(left);
-            (tool.call)(&context, arguments).await
+            run::run(tool, catalogs, caller, left, arguments).await
         };
         let work = AbortOnDropHandle::new(tokio::spawn(work.in_current_span()));
         tokio::select! {

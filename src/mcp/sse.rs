@@ -18,7 +18,7 @@ use axum::{
 };
 use futures::StreamExt;
 use rmcp::{
-    RoleServer, ServiceExt,
+    RoleServer, ServerHandler, ServiceExt,
     model::{ClientJsonRpcMessage, GetExtensions, ServerJsonRpcMessage},
     transport::{Transport, common::server_side_http::session_id},
 };
@@ -27,9 +27,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    McpServer,
     handler::{CallerToken, CameOver},
     http::{bad_request, plain, read_body},
+    in_flight::InFlight,
     messages::{Opening, Parsed, parsed},
 };
 
@@ -46,8 +46,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The open streams.
-pub(super) struct Sessions {
-    server: McpServer,
+pub(super) struct Sessions<S> {
+    server: S,
     open: Mutex<HashMap<String, Session>>,
     shutdown: CancellationToken,
 }
@@ -59,8 +59,8 @@ struct Session {
     caller: Option<CallerToken>,
 }
 
-impl Sessions {
-    pub(super) fn new(server: McpServer, shutdown: CancellationToken) -> Arc<Self> {
+impl<S> Sessions<S> {
+    pub(super) fn new(server: S, shutdown: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
             server,
             open: Mutex::default(),
@@ -74,13 +74,13 @@ impl Sessions {
 }
 
 /// Ends a session when its stream is dropped: the client went away.
-struct Ending {
-    sessions: Arc<Sessions>,
+struct Ending<S> {
+    sessions: Arc<Sessions<S>>,
     id: String,
     cancel: CancellationToken,
 }
 
-impl Drop for Ending {
+impl<S> Drop for Ending<S> {
     fn drop(&mut self) {
         self.cancel.cancel();
         self.sessions.with_open(|open| open.remove(&self.id));
@@ -88,7 +88,10 @@ impl Drop for Ending {
 }
 
 /// `GET /sse`
-pub(super) async fn open(State(sessions): State<Arc<Sessions>>, request: Request) -> Response {
+pub(super) async fn open<S: ServerHandler + Clone>(
+    State(sessions): State<Arc<Sessions<S>>>,
+    request: Request,
+) -> Response {
     let (messages, incoming) = mpsc::channel(QUEUE);
     let (outgoing, events) = mpsc::channel::<String>(QUEUE);
     // A UUID of version 4: 122 random bits.
@@ -116,7 +119,9 @@ pub(super) async fn open(State(sessions): State<Arc<Sessions>>, request: Request
     let pipe = Pipe {
         incoming,
         outgoing: Some(outgoing),
+        pending: None,
         opening: Opening::default(),
+        in_flight: InFlight::default(),
     };
     let server = sessions.server.clone();
     tokio::spawn(async move {
@@ -141,7 +146,10 @@ pub(super) async fn open(State(sessions): State<Arc<Sessions>>, request: Request
 }
 
 /// `POST /messages?sessionId=…`
-pub(super) async fn message(State(sessions): State<Arc<Sessions>>, request: Request) -> Response {
+pub(super) async fn message<S: ServerHandler>(
+    State(sessions): State<Arc<Sessions<S>>>,
+    request: Request,
+) -> Response {
     let id = url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
         .find(|(name, _)| name == "sessionId" || name == "session_id")
         .map(|(_, id)| id.into_owned());
@@ -184,7 +192,10 @@ pub(super) async fn message(State(sessions): State<Arc<Sessions>>, request: Requ
 struct Pipe {
     incoming: mpsc::Receiver<ClientJsonRpcMessage>,
     outgoing: Option<mpsc::Sender<String>>,
+    /// A refusal until it is sent: `receive` may be dropped halfway.
+    pending: Option<String>,
     opening: Opening,
+    in_flight: InFlight,
 }
 
 impl Transport<RoleServer> for Pipe {
@@ -195,6 +206,7 @@ impl Transport<RoleServer> for Pipe {
         message: ServerJsonRpcMessage,
     ) -> impl Future<Output = std::io::Result<()>> + Send + 'static {
         let outgoing = self.outgoing.clone();
+        self.in_flight.going(&message);
         async move {
             let message = serde_json::to_string(&message)?;
             let closed = || std::io::Error::from(std::io::ErrorKind::NotConnected);
@@ -205,9 +217,17 @@ impl Transport<RoleServer> for Pipe {
 
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
         loop {
+            if self.pending.is_some() {
+                let permit = self.outgoing.as_ref()?.reserve().await.ok()?;
+                permit.send(self.pending.take()?);
+            }
             let message = self.incoming.recv().await?;
-            if self.opening.may_pass(&message) {
-                return Some(message);
+            if !self.opening.may_pass(&message) {
+                continue;
+            }
+            match self.in_flight.coming(&message) {
+                Some(refusal) => self.pending = Some(refusal.to_string()),
+                None => return Some(message),
             }
         }
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use rmcp::{
-    ErrorData, RoleServer, ServiceExt,
+    ErrorData, RoleServer, ServerHandler, ServiceExt,
     model::{ClientJsonRpcMessage, RequestId, ServerJsonRpcMessage},
     service::ServerInitializeError,
     transport::Transport,
@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    McpServer,
+    in_flight::InFlight,
     messages::{IdFinder, Opening, Parsed, parsed, refusal},
 };
 
@@ -29,9 +29,22 @@ const LONGEST_LINE: usize = 4 * 1024 * 1024;
 const DRAIN: Duration = Duration::from_secs(4);
 
 /// Serves until standard input ends or `shutdown` is cancelled, at most `DRAIN` longer.
-pub async fn serve(server: McpServer, shutdown: CancellationToken) -> std::io::Result<()> {
+pub async fn serve<S: ServerHandler>(
+    server: S,
+    shutdown: CancellationToken,
+) -> std::io::Result<()> {
+    serve_over(server, std::io::stdin(), std::io::stdout(), shutdown).await
+}
+
+/// The same over any two ends of a pipe. Each is read and written by a thread of its own.
+pub async fn serve_over<S: ServerHandler>(
+    server: S,
+    input: impl Read + Send + 'static,
+    output: impl Write + Send + 'static,
+    shutdown: CancellationToken,
+) -> std::io::Result<()> {
     let hung_up = CancellationToken::new();
-    let transport = Lines::new(hung_up.clone())?;
+    let transport = Lines::new(input, output, hung_up.clone())?;
     let serving = async {
         match server.serve_with_ct(transport, shutdown.clone()).await {
             Ok(running) => {
@@ -74,21 +87,26 @@ struct Lines {
     /// An answer to a line that was no message, until it is sent: `receive` may be dropped halfway.
     pending: Option<Vec<u8>>,
     opening: Opening,
+    in_flight: InFlight,
     hung_up: CancellationToken,
 }
 
 impl Lines {
-    fn new(hung_up: CancellationToken) -> std::io::Result<Self> {
+    fn new(
+        input: impl Read + Send + 'static,
+        mut output: impl Write + Send + 'static,
+        hung_up: CancellationToken,
+    ) -> std::io::Result<Self> {
         let (line, incoming) = mpsc::channel(64);
         std::thread::Builder::new()
             .name("stdin".into())
-            .spawn(move || read_lines(&mut BufReader::new(std::io::stdin()), &line))?;
+            .spawn(move || read_lines(&mut BufReader::new(input), &line))?;
         let (outgoing, lines) = mpsc::channel(64);
         let (done, written) = oneshot::channel();
         std::thread::Builder::new()
             .name("stdout".into())
             .spawn(move || {
-                write_lines(&mut std::io::stdout().lock(), lines);
+                write_lines(&mut output, lines);
                 // Nobody waits any more where the other end is gone.
                 let _ = done.send(());
             })?;
@@ -98,6 +116,7 @@ impl Lines {
             written: Some(written),
             pending: None,
             opening: Opening::default(),
+            in_flight: InFlight::default(),
             hung_up,
         })
     }
@@ -111,6 +130,7 @@ impl Transport<RoleServer> for Lines {
         message: ServerJsonRpcMessage,
     ) -> impl Future<Output = std::io::Result<()>> + Send + 'static {
         let outgoing = self.outgoing.clone();
+        self.in_flight.going(&message);
         async move {
             let line = serde_json::to_vec(&message)?;
             let closed = || std::io::Error::from(std::io::ErrorKind::NotConnected);
@@ -141,8 +161,12 @@ impl Transport<RoleServer> for Lines {
             };
             match read {
                 Parsed::Message(message) => {
-                    if self.opening.may_pass(&message) {
-                        return Some(*message);
+                    if !self.opening.may_pass(&message) {
+                        continue;
+                    }
+                    match self.in_flight.coming(&message) {
+                        Some(refusal) => self.pending = serde_json::to_vec(&refusal).ok(),
+                        None => return Some(*message),
                     }
                 }
                 Parsed::Refused(answer) => self.pending = serde_json::to_vec(&answer).ok(),

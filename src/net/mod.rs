@@ -4,15 +4,22 @@
 //! `tools/list` does not have). Roots are compiled in, as an empty container image has no store;
 //! the proxy comes from `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`. Redirects are never
 //! followed here: the caller sees them, so that no credential follows one to another host.
+//!
+//! Probes have needs of their own: one connection a look, no proxy (its error pages would be taken
+//! for the service's), and to know at which stage a look failed. They use `Dialer`.
 
+mod dial;
 mod failure;
+mod once;
 mod tls;
 
 use std::{path::PathBuf, time::Duration};
 
 use tokio::sync::OnceCell;
 
+pub use dial::{Dialer, Obstacle, Reached, Stage, Stream, TlsFault};
 pub use failure::NetError;
+pub use once::{Answer, LONGEST_ANSWER, NoAnswer};
 
 /// How connections are made, and how long and how much of an answer is waited for.
 #[derive(Debug, Clone)]

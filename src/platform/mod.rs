@@ -1,10 +1,24 @@
 //! The platform file: read, checked at once, and from then on a `Platform` that is valid.
 
+mod described;
+mod load;
 pub mod model;
+mod near;
+pub mod problem;
 pub mod quantity;
+pub mod raw;
+pub mod read;
+pub mod trust;
+mod validate;
+pub mod variables;
+pub mod yaml;
 
+pub use load::{Loaded, load};
 pub use model::{
     AlertCondition, AlertRule, AlertScope, Capacity, Environment, Group, Objectives, Phase,
     Platform, Probe, ProbeKind, Service, ServiceName, Severity,
 };
+pub use problem::{Problem, Problems};
 pub use quantity::{Bytes, MilliCpu, Percent};
+pub use trust::{Permit, Trust, TrustedDigests};
+pub use variables::Variables;

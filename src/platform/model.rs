@@ -8,12 +8,23 @@ use std::{collections::HashMap, fmt, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
-use super::quantity::{Bytes, MilliCpu, Percent};
+use super::{
+    problem::Place,
+    quantity::{Bytes, MilliCpu, Percent},
+    trust::Trust,
+};
 
 /// One platform.
 #[derive(Debug, Clone, Default)]
 pub struct Platform {
     pub name: String,
+    pub title: Option<String>,
+    pub version: Option<String>,
+    /// Where the platform file lies: paths in it are relative to this folder.
+    pub folder: PathBuf,
+    /// Whether what it runs and sends may be run and sent. Without trust neither commands nor
+    /// values of variables are in here at all.
+    pub trust: Trust,
     pub environment: Environment,
     pub capacity: Capacity,
     pub runtime: RuntimeKind,
@@ -26,6 +37,10 @@ pub struct Platform {
     pub phases: Vec<Phase>,
     /// Any of these rolls a run back.
     pub rollback_when: Vec<Condition>,
+    /// How long a trigger has to hold.
+    pub rollback_hold: Duration,
+    /// Within which response times and errors of triggers are counted.
+    pub rollback_window: Duration,
     pub alerts: Vec<AlertRule>,
     /// What an emergency start brings up, in this order.
     pub minimal: Vec<ServiceName>,
@@ -34,6 +49,11 @@ pub struct Platform {
     pub metrics: Vec<(String, String)>,
     pub prometheus: Option<Endpoint>,
     pub alertmanager: Option<Endpoint>,
+    pub catalog: CatalogSource,
+    /// Toolsets to list, as `--toolsets` takes them; empty where the file does not say.
+    pub toolsets: Vec<String>,
+    /// `postgres://…`: where several servers keep their state together.
+    pub store: Option<SecretString>,
     /// Positions in `services` by name and by alias, folded to lower case.
     pub by_name: HashMap<String, usize>,
 }
@@ -81,6 +101,7 @@ pub enum Environment {
 pub struct Capacity {
     pub memory: Option<Bytes>,
     pub cpu: Option<MilliCpu>,
+    pub storage: Option<Bytes>,
     /// Memory that something outside the platform uses and that counts with it.
     pub external_memory: Option<Bytes>,
 }
@@ -112,6 +133,8 @@ pub struct Objectives {
     pub uptime: Option<Percent>,
     /// 95th percentile of response times, below.
     pub p95: Option<Duration>,
+    /// Below.
+    pub mean_response: Option<Duration>,
     /// Share of failed looks or requests, below.
     pub errors: Option<Percent>,
     /// Memory and CPU in use of what is allowed, below.
@@ -141,6 +164,7 @@ pub struct Service {
     pub name: ServiceName,
     /// Container names and other names that people know it by.
     pub aliases: Vec<String>,
+    pub title: Option<String>,
     pub purpose: Option<String>,
     pub group: Option<String>,
     pub image: Option<String>,
@@ -152,11 +176,14 @@ pub struct Service {
     /// What it is promised at least.
     pub memory_reserved: Option<Bytes>,
     pub cpu_reserved: Option<MilliCpu>,
+    pub storage: Option<Bytes>,
     /// From, to.
     pub replicas: Option<(u32, u32)>,
     /// Direct dependencies, with 'all services' resolved.
     pub needs: Vec<ServiceName>,
     pub probe: Option<Probe>,
+    /// The health path of its document, where the probe looks elsewhere.
+    pub documented_path: Option<String>,
     /// It ends by itself: done is up.
     pub is_one_shot: bool,
     /// Emergencies stop what is not essential first.
@@ -169,6 +196,14 @@ pub struct Service {
     pub environment: Vec<(String, Option<String>)>,
     /// How the `process` runtime starts it: program and arguments.
     pub command: Vec<String>,
+    /// Where it is started.
+    pub folder: Option<PathBuf>,
+    /// Its name in the Compose file or among the manifests, where that is another one.
+    pub runtime_name: Option<String>,
+    /// Keys whose value no document gives.
+    pub assumed: Vec<String>,
+    /// Where each value stands that is given; keys as in the platform file.
+    pub sources: Vec<(&'static str, Place)>,
     /// Line in the platform file, 0 where it stands in another file only.
     pub line: usize,
 }
@@ -179,6 +214,7 @@ impl Service {
         Self {
             name: ServiceName(name.to_owned()),
             aliases: Vec::new(),
+            title: None,
             purpose: None,
             group: None,
             image: None,
@@ -187,15 +223,21 @@ impl Service {
             cpu: None,
             memory_reserved: None,
             cpu_reserved: None,
+            storage: None,
             replicas: None,
             needs: Vec::new(),
             probe: None,
+            documented_path: None,
             is_one_shot: false,
             is_essential: true,
             is_stateful: false,
             datasets: Vec::new(),
             environment: Vec::new(),
             command: Vec::new(),
+            folder: None,
+            runtime_name: None,
+            assumed: Vec::new(),
+            sources: Vec::new(),
             line: 0,
         }
     }
@@ -294,6 +336,12 @@ pub enum ProbeKind {
     },
     /// The runtime says whether it runs.
     Process,
+    /// It cannot look: a variable is missing, or the file is not trusted.
+    Withheld {
+        /// The kind of the probe that it would be.
+        kind: &'static str,
+        reason: String,
+    },
 }
 
 impl ProbeKind {
@@ -310,6 +358,7 @@ impl ProbeKind {
             Self::OpenMetadata { .. } => "openmetadata",
             Self::Airflow { .. } => "airflow",
             Self::Process => "process",
+            Self::Withheld { kind, .. } => kind,
         }
     }
 }
@@ -318,6 +367,7 @@ impl ProbeKind {
 #[derive(Debug, Clone)]
 pub struct Phase {
     pub name: String,
+    pub title: Option<String>,
     pub goal: Option<String>,
     /// Services of a step start together; steps follow each other.
     pub steps: Vec<Vec<ServiceName>>,
@@ -325,11 +375,21 @@ pub struct Phase {
     /// How long the gate has to hold, and how long it may take.
     pub stable_for: Duration,
     pub gate_timeout: Duration,
+    /// Within which response times and errors are counted.
+    pub window: Duration,
+    /// Before its services are started, and after its last step is healthy.
+    pub before: Vec<Hook>,
+    pub after: Vec<Hook>,
     pub on_failure: OnFailure,
+    pub on_driver_loss: OnDriverLoss,
+    /// A person approves this phase.
+    pub needs_approval: bool,
     pub budget: Budget,
     /// How long it is expected to take: from, to.
     pub expected: Option<(Duration, Duration)>,
     pub priority: Option<u32>,
+    /// `HIGHEST`, `MEDIUM`, …
+    pub priority_word: Option<String>,
     pub risk: Option<String>,
     pub network: Option<String>,
     /// What the platform is called once this phase is done (`STABLE`, `FUNCTIONAL`, …).
@@ -344,6 +404,55 @@ pub enum OnFailure {
     Rollback,
     Pause,
     Stop,
+}
+
+/// What a phase does when the process that drives its run is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDriverLoss {
+    #[default]
+    Wait,
+    Rollback,
+}
+
+/// Something that a phase does beside starting services.
+#[derive(Debug, Clone)]
+pub struct Hook {
+    pub action: HookAction,
+    /// A command in the same service that tells whether it has been done.
+    pub check: Option<Vec<String>>,
+    pub timeout: Duration,
+    pub line: usize,
+}
+
+/// What a hook does. Without trust it does nothing that could be run.
+#[derive(Debug, Clone)]
+pub enum HookAction {
+    Exec {
+        service: ServiceName,
+        command: Vec<String>,
+    },
+    Http {
+        method: &'static str,
+        url: SecretString,
+    },
+    /// The file is not trusted.
+    Withheld,
+}
+
+/// Where the catalog is, as the platform file says.
+#[derive(Debug, Clone, Default)]
+pub enum CatalogSource {
+    /// It does not say, or names the variables that this server reads anyway.
+    #[default]
+    Environment,
+    OpenMetadata {
+        url: String,
+        token: Option<SecretString>,
+        token_file: Option<PathBuf>,
+        ca_file: Option<PathBuf>,
+    },
+    /// It names an address that would get a credential, and the file is not trusted.
+    Withheld,
 }
 
 /// What a phase may use, with everything deployed before it.
@@ -444,6 +553,8 @@ pub struct Standards {
     pub health_path: Option<String>,
     pub needs_probe: bool,
     pub needs_limits: bool,
+    pub needs_reservations: bool,
+    pub needs_image: bool,
     /// Services that the standards do not speak of.
     pub except: Vec<ServiceName>,
 }

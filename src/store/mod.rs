@@ -1,5 +1,7 @@
 //! What is kept between calls and between processes, in files of one folder.
 
+pub mod history;
 pub mod state;
 
+pub use history::{History, StoreError};
 pub use state::{StateError, StateFolder};

@@ -8,7 +8,7 @@ use std::{
 use secrecy::SecretString;
 
 use super::ToolError;
-use crate::catalog::{Catalog, Catalogs};
+use crate::catalog::{Catalog, CatalogError, Catalogs};
 
 /// Who calls.
 #[derive(Clone, Default)]
@@ -21,6 +21,8 @@ pub struct Caller {
 pub struct Context {
     catalogs: Arc<Catalogs>,
     caller: Caller,
+    /// The catalog that this run of the call asks, where that was chosen.
+    chosen: Option<Result<Catalog, CatalogError>>,
     deadline: Instant,
     longest: Duration,
     /// The time of the call; tools never read the clock elsewhere. A snapshot's own time, where a
@@ -36,6 +38,7 @@ impl Context {
         Self {
             catalogs,
             caller,
+            chosen: None,
             deadline: Instant::now() + Self::LONGEST_CALL,
             longest: Self::LONGEST_CALL,
             now: jiff::Timestamp::now(),
@@ -49,8 +52,17 @@ impl Context {
         self
     }
 
+    /// The same call asking this catalog.
+    pub fn asking(mut self, catalog: Result<Catalog, CatalogError>) -> Self {
+        self.chosen = Some(catalog);
+        self
+    }
+
     /// The catalog as this caller sees it.
     pub fn catalog(&self) -> Result<Catalog, ToolError> {
+        if let Some(chosen) = &self.chosen {
+            return Ok(chosen.clone()?);
+        }
         Ok(self.catalogs.of(self.caller.openmetadata_token.as_ref())?)
     }
 

@@ -199,7 +199,7 @@ fn answer(
     let mut shown: Vec<(usize, Map<String, Value>, Read)> = Vec::new();
     for (index, written, read) in reads {
         match read {
-            Err(error) => missing.push(missing_row(written, &error)),
+            Err(error) => missing.push(missing_row(catalog, written, &error)),
             Ok(read) => {
                 let view = View {
                     tokens: share,
@@ -398,7 +398,11 @@ fn is_about_one_entity(error: &CatalogError) -> bool {
     )
 }
 
-/// Not found, deleted, not allowed and could not look are different answers.
+/// What is not in a copy of a server may be on the server.
+fn is_copy(catalog: &Catalog) -> bool {
+    matches!(catalog, Catalog::Snapshot(snapshot) if snapshot.is_of_a_server())
+}
+
 /// A list that says how much it is of says whether that is all, too.
 fn counted(mut part: Value) -> Value {
     if let Value::Object(fields) = &mut part
@@ -410,8 +414,10 @@ fn counted(mut part: Value) -> Value {
     part
 }
 
-fn missing_row(written: &str, error: &CatalogError) -> Vec<Value> {
+/// Not found, deleted, not allowed and could not look are different answers.
+fn missing_row(catalog: &Catalog, written: &str, error: &CatalogError) -> Vec<Value> {
     let reason = match error {
+        CatalogError::NotFound { .. } if is_copy(catalog) => "not_in_snapshot",
         CatalogError::NotFound { .. } => "not_found",
         CatalogError::Deleted { .. } => "deleted",
         other => ToolError::from(other.clone()).code.as_str(),

@@ -22,7 +22,7 @@ pub struct Readiness {
     pub version: Option<String>,
     /// When a snapshot was taken, RFC 3339.
     pub as_of: Option<String>,
-    /// Why it is not ready, in words for the operator.
+    /// Why it is not ready, or why a snapshot answers, in words for the operator.
     pub reason: Option<String>,
 }
 
@@ -96,11 +96,12 @@ async fn metrics(State(pages): State<Arc<Pages>>) -> Response {
 async fn status(State(pages): State<Arc<Pages>>) -> Response {
     let ready = (pages.ready)().await;
     let catalog = match &ready.reason {
-        Some(reason) => format!("not ready: {reason}"),
-        None => {
+        Some(reason) if !ready.is_ready => format!("not ready: {reason}"),
+        _ => {
             let as_of = ready.as_of.map(|at| format!("as of {at}"));
             let facts = [ready.source.map(str::to_owned), ready.version, as_of];
-            facts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+            let facts = facts.into_iter().chain([ready.reason.clone()]);
+            facts.flatten().collect::<Vec<_>>().join(", ")
         }
     };
     let tools: String = pages

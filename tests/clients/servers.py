@@ -35,21 +35,26 @@ def wait_for(url: str, process: subprocess.Popen, seconds: float = 30.0) -> None
 
 
 @contextlib.contextmanager
-def http_server(*arguments: str, token: str | None = None):
-    """Runs `demo --http` on a free port; gives the address without a path."""
-    port = free_port()
-    environment = {"PATH": os.environ.get("PATH", "")}
-    if token:
-        environment["OPENPOLICY_HTTP_TOKEN"] = token
+def started(command: list[str], address: str, path: str, environment: dict | None = None):
+    """Runs a server until the block ends; gives its address without a path."""
     process = subprocess.Popen(
-        [BINARY, "demo", "--http", f"127.0.0.1:{port}", "--log-level", "warn", *arguments],
+        command,
         stdin=subprocess.DEVNULL,
-        env=environment,
+        env={"PATH": os.environ.get("PATH", ""), **(environment or {})},
     )
     try:
-        address = f"http://127.0.0.1:{port}"
-        wait_for(f"{address}/healthz", process)
+        wait_for(f"{address}{path}", process)
         yield address
     finally:
         process.terminate()
         assert process.wait(timeout=10) == 0, "SIGTERM is a clean end"
+
+
+@contextlib.contextmanager
+def http_server(*arguments: str, token: str | None = None):
+    """Runs `demo --http` on a free port; gives the address without a path."""
+    port = free_port()
+    command = [BINARY, "demo", "--http", f"127.0.0.1:{port}", "--log-level", "warn", *arguments]
+    environment = {"OPENPOLICY_HTTP_TOKEN": token} if token else {}
+    with started(command, f"http://127.0.0.1:{port}", "/healthz", environment) as address:
+        yield address

@@ -1,7 +1,6 @@
 //! Bad input of every kind, tool by tool, to the real binary: refused with what was wrong and what
 //! is right, or read as it was meant; never swallowed, never a fault of the server.
 
-mod generated;
 mod tables;
 
 use serde_json::{Value, json};

@@ -2,7 +2,6 @@
 
 mod canary;
 mod echo;
-mod fuzz;
 mod lies;
 mod process;
 mod search_down;
@@ -17,8 +16,10 @@ use openpolicy_mcp::{
     settings::{Answers, Credential, ToolSwitches},
     tools::{self, Caller},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+
+use crate::support::calls::writes;
 
 /// Every tool over this OpenMetadata, with hardly a pause before a read is repeated.
 fn server(url: &str, credential: Credential) -> McpServer {
@@ -47,27 +48,4 @@ async fn call(server: &McpServer, tool: &str, arguments: Value) -> Value {
         .call(tool, arguments, Caller::default(), &never)
         .await;
     serde_json::to_value(result).expect("JSON")
-}
-
-/// The tools that write, showing what they would do.
-fn writes() -> Vec<(&'static str, Value)> {
-    let table = "table:openpolicy_pg.openpolicy.core.bills";
-    vec![
-        (
-            "update_entity",
-            json!({"entity": table, "set": {"description": "x"}}),
-        ),
-        (
-            "edit_lineage",
-            json!({"action": "add", "from": table, "to": "table:a.b.c.d"}),
-        ),
-        (
-            "update_incident",
-            json!({"test": "a.b.c.d.t", "action": "acknowledge"}),
-        ),
-        (
-            "control_ingestion",
-            json!({"pipeline": "openpolicy_pg.pg_metadata", "action": "run"}),
-        ),
-    ]
 }

@@ -22,7 +22,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::support::server::{initialize, open, post, request};
+use crate::support::server::{http as http_request, initialize, open, post, request};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -227,8 +227,52 @@ async fn a_long_call_tells_that_it_still_runs() {
     assert!(told.is_sorted(), "{told:?}");
 }
 
+/// The same over HTTP: an answer becomes a stream where the client takes one, and stays a single
+/// JSON message where it does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_call_over_http_tells_it_to_clients_that_take_a_stream() {
+    let server = server().with_longest_call(Duration::from_millis(500));
+    let (address, _shutdown, _serving) = serving_http(server).await;
+    let mut call = request(7, "tools/call", json!({"name": "long"}));
+    call["params"]["_meta"] = json!({"progressToken": "p"});
+    for version in ["2025-03-26", "2025-11-25"] {
+        let call = call.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            let version = ("MCP-Protocol-Version", version);
+            let once = [version, ("Accept", "application/json")];
+            let body = call.to_string();
+            let typed = [once.as_slice(), &[("Content-Type", "application/json")]].concat();
+            (
+                post(address, &[version], &call),
+                http_request(address, "POST", "/mcp", &typed, &body),
+            )
+        });
+        let (stream, once) = within(asked).await.expect("two answers");
+        assert!(stream.head.contains("content-type: text/event-stream"));
+        let messages: Vec<Value> = stream
+            .body
+            .lines()
+            .filter_map(|line| serde_json::from_str(line.strip_prefix("data:")?).ok())
+            .collect();
+        let (answer, told) = messages.split_last().expect("messages");
+        assert_eq!(answer["id"], 7, "{messages:?}");
+        assert!(!told.is_empty(), "{messages:?}");
+        for message in told {
+            assert_eq!(message["params"]["progressToken"], "p", "{messages:?}");
+        }
+        assert!(once.head.contains("content-type: application/json"));
+        assert_eq!(once.json()["id"], 7);
+    }
+}
+
 /// The test's own server over HTTP: where it listens, how to end it, and its end.
 async fn over_http() -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
+    serving_http(server()).await
+}
+
+async fn serving_http(
+    server: McpServer,
+) -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
     let settings = HttpSettings::new("127.0.0.1:0".parse().expect("an address"));
     let guard = Guard::new(&settings).expect("a guard");
     let (listener, address) = http::bind(settings.address).await.expect("a port");
@@ -237,7 +281,7 @@ async fn over_http() -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<
         let shutdown = shutdown.clone();
         async move {
             let others = axum::Router::new();
-            http::serve(listener, guard, &settings, server(), others, shutdown).await;
+            http::serve(listener, guard, &settings, server, others, shutdown).await;
         }
     });
     (address, shutdown, serving)

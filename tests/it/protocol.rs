@@ -282,6 +282,10 @@ fn entities_are_resources_and_are_completed() {
         json!({"uri": "openmetadata://table/no.such"}),
     );
     assert_eq!(missing["error"]["code"], -32002, "{missing}");
+    assert_eq!(
+        missing["error"]["data"]["uri"],
+        "openmetadata://table/no.such"
+    );
     let unknown = server.ask(
         5,
         "resources/read",
@@ -289,6 +293,7 @@ fn entities_are_resources_and_are_completed() {
     );
     assert_eq!(unknown["error"]["code"], -32602);
     assert_eq!(unknown["error"]["data"]["did_you_mean"][0], "table");
+    assert_eq!(unknown["error"]["data"]["uri"], "openmetadata://tabel/x");
 
     let reference = json!({"type": "ref/resource", "uri": "openmetadata://{type}/{fqn}"});
     let completed = server.ask(

@@ -28,6 +28,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("reqwest", &["net/"]),
     ("rusqlite", &["catalog/snapshot", "store/"]),
     ("clap", &["cli/"]),
+    ("tokio_postgres", &["health/probe/", "store/"]),
+    ("tokio_rustls", &["net/"]),
 ];
 
 struct Source {

@@ -122,6 +122,29 @@ pub fn reads() -> Vec<(&'static str, Value)> {
     ]
 }
 
+/// The tools that write, showing what they would do.
+pub fn writes() -> Vec<(&'static str, Value)> {
+    let table = "table:openpolicy_pg.openpolicy.core.bills";
+    vec![
+        (
+            "update_entity",
+            json!({"entity": table, "set": {"description": "x"}}),
+        ),
+        (
+            "edit_lineage",
+            json!({"action": "add", "from": table, "to": "table:a.b.c.d"}),
+        ),
+        (
+            "update_incident",
+            json!({"test": "a.b.c.d.t", "action": "acknowledge"}),
+        ),
+        (
+            "control_ingestion",
+            json!({"pipeline": "openpolicy_pg.pg_metadata", "action": "run"}),
+        ),
+    ]
+}
+
 pub async fn try_call(context: &Context, name: &str, arguments: Value) -> Result<Told, ToolError> {
     let tool = tools::find(name).expect("a tool of this name");
     let answer = (tool.call)(context, arguments).await?;

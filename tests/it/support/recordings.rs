@@ -23,8 +23,12 @@ impl Version {
     }
 
     pub fn folder(self) -> PathBuf {
+        // The fuzz targets stand a folder deeper.
         Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/fixtures/openmetadata")
+            .ancestors()
+            .map(|root| root.join("tests/fixtures/openmetadata"))
+            .find(|folder| folder.is_dir())
+            .expect("the recordings")
             .join(self.text())
     }
 

@@ -113,6 +113,14 @@ impl Replay {
         lock(&self.state).requests.clone()
     }
 
+    /// Begins the record of requests anew.
+    pub fn forget_requests(&self) {
+        let mut state = lock(&self.state);
+        state.requests.clear();
+        state.unmatched.clear();
+        state.writes.clear();
+    }
+
     /// Requests so far whose path begins so.
     pub fn requests_to(&self, path_prefix: &str) -> Vec<Seen> {
         let mut requests = self.requests();

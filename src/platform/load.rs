@@ -1,0 +1,202 @@
+//! From the path of a platform file to a `Platform`, or to everything that is wrong with it.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    described::Described,
+    model::Platform,
+    problem::{FileId, Files, Place, Problem, Problems},
+    raw::RawPlatform,
+    read::{Read as _, Reader},
+    trust::{FilesDigest, TrustedDigests},
+    validate::{self, Surroundings},
+    variables::Variables,
+    yaml::{self, LONGEST_FILE, Node},
+};
+
+/// A platform with what only `lint` and `trust` need.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub platform: Platform,
+    /// As it was written.
+    pub raw: RawPlatform,
+    /// What Compose files and manifests say.
+    pub described: Vec<Described>,
+    /// Every file that was read, by the names that places use.
+    pub files: Files,
+    /// Of all of them; what trust binds.
+    pub digest: FilesDigest,
+}
+
+/// Reads a platform file with everything that it refers to, and checks all of it.
+pub fn load(
+    path: &Path,
+    variables: &Variables,
+    trusted: &TrustedDigests,
+) -> Result<Loaded, Problems> {
+    let mut reading = Reading::default();
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let Some((file, text)) = reading.text(path, path) else {
+        return Err(reading.into_problems());
+    };
+    let Some(root) = reading.document(file, &text) else {
+        return Err(reading.into_problems());
+    };
+    let described = reading.described(&root, &folder, variables);
+    let digest = reading.digest(&folder);
+    let trust = trusted.judge(path, &digest);
+    let withheld;
+    let variables = if trust.is_trusted() {
+        variables
+    } else {
+        withheld = variables.withheld();
+        &withheld
+    };
+    let mut reader = Reader::new(variables, trust.is_trusted());
+    let raw = RawPlatform::read(&root, &mut reader).unwrap_or_default();
+    let around = Surroundings {
+        folder: &folder,
+        trust,
+        described: &described,
+    };
+    let platform = validate::platform(&raw, &around, &mut reader);
+    reading.problems.append(&mut reader.problems);
+    if reading.problems.is_empty() {
+        Ok(Loaded {
+            platform,
+            raw,
+            described,
+            files: reading.files,
+            digest,
+        })
+    } else {
+        Err(reading.into_problems())
+    }
+}
+
+/// What has been read so far.
+#[derive(Default)]
+struct Reading {
+    files: Files,
+    contents: Vec<(PathBuf, Vec<u8>)>,
+    problems: Vec<Problem>,
+}
+
+impl Reading {
+    fn into_problems(self) -> Problems {
+        Problems::new(self.files, self.problems)
+    }
+
+    /// The text of a file, of which `shown` is the name in messages.
+    fn text(&mut self, path: &Path, shown: &Path) -> Option<(FileId, String)> {
+        let file = self.files.add(shown.to_owned());
+        let place = Place {
+            file,
+            ..Place::default()
+        };
+        let content = match read_bounded(path) {
+            Ok(content) => content,
+            Err(error) => {
+                self.problems.push(Problem::new(
+                    place,
+                    format!("the file cannot be read: {error}"),
+                    "",
+                ));
+                return None;
+            }
+        };
+        self.contents.push((path.to_owned(), content.clone()));
+        match String::from_utf8(content) {
+            Ok(text) => Some((file, text)),
+            Err(_) => {
+                self.problems.push(Problem::new(
+                    place,
+                    "the file is not UTF-8 text",
+                    "save it as UTF-8",
+                ));
+                None
+            }
+        }
+    }
+
+    /// The one document of a platform file.
+    fn document(&mut self, file: FileId, text: &str) -> Option<Node> {
+        match yaml::documents(text, file) {
+            Err(problem) => {
+                self.problems.push(problem);
+                None
+            }
+            Ok((documents, mut problems)) => {
+                self.problems.append(&mut problems);
+                let mut documents = documents.into_iter();
+                let first = documents.next();
+                if let Some(second) = documents.next() {
+                    self.problems.push(Problem::new(
+                        second.place,
+                        "a second document begins here (`---`)",
+                        "a platform file is one document",
+                    ));
+                }
+                if first.is_none() {
+                    let place = Place {
+                        file,
+                        line: 1,
+                        column: 1,
+                    };
+                    self.problems.push(Problem::new(
+                        place,
+                        "the file is empty",
+                        "write `platform: name` and `services`",
+                    ));
+                }
+                first
+            }
+        }
+    }
+
+    /// What the files of the runtime say; a file that cannot be read is told.
+    fn described(
+        &mut self,
+        _root: &Node,
+        _folder: &Path,
+        _variables: &Variables,
+    ) -> Vec<Described> {
+        Vec::new()
+    }
+
+    /// Paths relative to the platform file: the same files elsewhere have the same digest.
+    fn digest(&self, folder: &Path) -> FilesDigest {
+        FilesDigest::of(self.contents.iter().map(|(path, content)| {
+            let path = path.strip_prefix(folder).unwrap_or(path);
+            (path, content.as_slice())
+        }))
+    }
+}
+
+/// A file that is no larger than a platform file may be; devices and pipes are none.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    use io::Read as _;
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+    }
+    let mut content = Vec::new();
+    // One byte more than is allowed shows that there is more.
+    let bound = LONGEST_FILE as u64 + 1;
+    fs::File::open(path)?
+        .take(bound)
+        .read_to_end(&mut content)?;
+    if content.len() > LONGEST_FILE {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("it has more than {} kB", LONGEST_FILE / 1024),
+        ));
+    }
+    Ok(content)
+}
