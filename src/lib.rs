@@ -9,6 +9,7 @@ pub mod logs;
 pub mod mcp;
 pub mod net;
 pub mod platform;
+pub mod runtime;
 pub mod settings;
 pub mod store;
 pub mod tools;

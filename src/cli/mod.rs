@@ -4,9 +4,11 @@ mod demo;
 mod doctor;
 mod environment;
 mod init;
+mod keep;
 mod output;
 mod places;
 mod serve;
+mod stand_in;
 mod sync;
 mod tools;
 
@@ -49,6 +51,11 @@ enum Command {
     Sync(sync::SyncArguments),
     /// Print or write the configuration of an MCP client.
     Init(Box<init::InitArguments>),
+    /// Be a service that answers HTTP: what the demo and tests run in place of a real one.
+    StandIn(Box<stand_in::StandInArguments>),
+    /// Started by the process runtime, once for each service.
+    #[command(hide = true)]
+    Keep,
 }
 
 /// Why a command ends badly. What it says goes to stderr.
@@ -63,6 +70,9 @@ enum Failure {
     /// Exit code 1; everything has been printed already.
     #[error("")]
     Said,
+    /// This exit code, without a word.
+    #[error("")]
+    Code(u8),
     #[error(transparent)]
     App(#[from] AppError),
 }
@@ -72,6 +82,7 @@ impl Failure {
         match self {
             Self::Usage(_) => 2,
             Self::Error(_) | Self::Said => 1,
+            Self::Code(code) => *code,
             Self::App(error) => error.exit_code(),
         }
     }
@@ -100,6 +111,8 @@ pub fn run() -> ExitCode {
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
         Some(Command::Sync(arguments)) => sync::run(&arguments),
         Some(Command::Init(arguments)) => init::run(*arguments),
+        Some(Command::StandIn(arguments)) => stand_in::run(*arguments),
+        Some(Command::Keep) => keep::run(),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     app,
     catalog::Catalogs,
-    tools::{self, Caller, Context, Effect, Tool, contract, run},
+    tools::{self, Caller, Context, Effect, Surroundings, Tool, contract, run},
 };
 
 #[derive(Debug, Subcommand)]
@@ -84,7 +84,12 @@ async fn call(
     json: bool,
 ) -> Result<(), Failure> {
     let longest = Context::LONGEST_CALL;
-    let running = run::run(tool, catalogs, Caller::default(), longest, arguments);
+    let surroundings = Surroundings {
+        catalogs,
+        platform: None,
+        caller: Caller::default(),
+    };
+    let running = run::run(tool, surroundings, longest, arguments);
     let outcome = tokio::time::timeout(longest, running).await.map_err(|_| {
         Failure::Error(format!(
             "timeout: `{}` did not answer within {} s",

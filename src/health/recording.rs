@@ -91,9 +91,6 @@ fn enter_one(service: &Service, looked: &Looked, records: &mut Records) {
     record.looked_at = last.at.as_millisecond();
     record.response_us = last.response.map(micros);
     (record.outcome, record.reason) = match &last.outcome {
-        Outcome::Passed if verdict::is_slow(last, &thresholds) => {
-            ("passed".to_owned(), Some("answers, but slowly".to_owned()))
-        }
         Outcome::Passed => ("passed".to_owned(), None),
         Outcome::Impaired(why) => ("impaired".to_owned(), Some(why.clone())),
         Outcome::Failed(why) => ("failed".to_owned(), Some(why.clone())),
@@ -182,13 +179,11 @@ fn thresholds(probe: Option<&Probe>) -> Thresholds {
             failures: 1,
             passes: 1,
             start_period: Duration::ZERO,
-            slow_above: None,
         },
         |probe| Thresholds {
             failures: probe.retries.max(1),
             passes: probe.successes.max(1),
             start_period: probe.start_period,
-            slow_above: probe.slow_above,
         },
     )
 }

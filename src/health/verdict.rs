@@ -41,8 +41,6 @@ pub struct Thresholds {
     /// Passed looks in a row that make it up again.
     pub passes: u32,
     pub start_period: Duration,
-    /// An answer that takes longer is degraded.
-    pub slow_above: Option<Duration>,
 }
 
 /// What is known after one more look. `started` is when the service was started, where that is
@@ -64,7 +62,6 @@ pub fn after(
         }
     };
     match &look.outcome {
-        Outcome::Passed if is_slow(look, thresholds) => passed(Verdict::Degraded),
         Outcome::Passed => passed(Verdict::Up),
         Outcome::Impaired(_) => passed(Verdict::Degraded),
         Outcome::CouldNotLook(_) => Track {
@@ -94,11 +91,6 @@ pub fn after(
     }
 }
 
-/// Whether an answer took longer than it may.
-pub fn is_slow(look: &Observation, thresholds: &Thresholds) -> bool {
-    matches!((look.response, thresholds.slow_above), (Some(took), Some(bound)) if took > bound)
-}
-
 fn is_starting(
     before: &Track,
     at: Timestamp,
@@ -118,7 +110,6 @@ mod tests {
         failures: 3,
         passes: 2,
         start_period: Duration::from_secs(40),
-        slow_above: Some(Duration::from_millis(200)),
     };
 
     fn at(seconds: i64) -> Timestamp {
@@ -178,13 +169,5 @@ mod tests {
         assert_eq!(told("fpf", Some(at(0))), ["starting", "up", "degraded"]);
         // The clock was set back behind the start.
         assert_eq!(told("f", Some(at(60))), ["unknown"]);
-    }
-
-    #[test]
-    fn slow_is_degraded() {
-        let mut slow = look(0, Outcome::Passed);
-        slow.response = Some(Duration::from_millis(201));
-        let track = after(&Track::default(), &slow, &THRESHOLDS, None);
-        assert_eq!(track.verdict, Verdict::Degraded);
     }
 }

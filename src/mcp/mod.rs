@@ -1,10 +1,10 @@
 //! The MCP edge: one service, and the transports that carry it.
 
-pub mod catalogs;
 pub mod guard;
 mod handler;
 pub mod http;
 mod in_flight;
+pub mod lazy;
 mod listen;
 pub mod listing;
 mod messages;
@@ -16,6 +16,6 @@ pub mod server;
 mod sse;
 pub mod stdio;
 
-pub use catalogs::LazyCatalogs;
+pub use lazy::{Lazy, LazyCatalogs};
 pub use selection::Selection;
 pub use server::McpServer;

@@ -11,6 +11,7 @@ pub struct Selection {
     all: &'static [&'static Tool],
     listed: Vec<&'static Tool>,
     switches: ToolSwitches,
+    has_platform: bool,
 }
 
 /// A name in a switch that nothing has.
@@ -80,7 +81,15 @@ impl Selection {
             all,
             listed,
             switches: switches.clone(),
+            has_platform: true,
         })
+    }
+
+    /// On a server without a platform the tools that ask for one are not listed.
+    pub fn without_platform(mut self) -> Self {
+        self.has_platform = false;
+        self.listed.retain(|tool| !needs_platform(tool));
+        self
     }
 
     /// The listed tools, sorted by name.
@@ -100,6 +109,9 @@ impl Selection {
             "the server runs with --read-only; start it without to list tools that write".to_owned()
         } else if self.switches.exclude_tools.iter().any(|tool| tool == name) {
             "the server runs with --exclude-tools naming it; take it out there".to_owned()
+        } else if needs_platform(tool) && !self.has_platform {
+            "start the server with --platform FILE (or OPENPOLICY_PLATFORM): it has no platform"
+                .to_owned()
         } else {
             format!(
                 "start the server with --toolsets {} (or --tools {name}) to list it",
@@ -107,6 +119,10 @@ impl Selection {
             )
         })
     }
+}
+
+fn needs_platform(tool: &Tool) -> bool {
+    matches!(tool.toolset, Toolset::Platform | Toolset::Deploy)
 }
 
 fn toolsets(names: &[String]) -> Result<Option<Vec<Toolset>>, UnknownName> {

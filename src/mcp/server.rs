@@ -13,13 +13,14 @@ use serde_json::Value;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 
-use super::{LazyCatalogs, Selection, listing};
+use super::{Lazy, LazyCatalogs, Selection, listing};
 use crate::{
     answer::clean,
+    health::Watch,
     settings::Answers,
     tools::{
-        Caller, Context, Effect, ErrorCode, Outcome, Tool, ToolError, arguments::near,
-        error::Retry, run,
+        Caller, Context, Effect, ErrorCode, Outcome, Surroundings, Tool, ToolError,
+        arguments::near, error::Retry, run,
     },
 };
 
@@ -33,6 +34,7 @@ struct Inner {
     selection: Selection,
     answers: Answers,
     catalogs: Arc<LazyCatalogs>,
+    platform: Option<Arc<Lazy<Watch>>>,
     longest_call: Duration,
     listed: OnceLock<Vec<Listed>>,
 }
@@ -44,23 +46,36 @@ impl McpServer {
                 selection,
                 answers,
                 catalogs,
+                platform: None,
                 longest_call: Context::LONGEST_CALL,
                 listed: OnceLock::new(),
             }),
         }
     }
 
+    /// The same server with a platform, which is opened when a call first needs it.
+    pub fn with_platform(self, platform: Arc<Lazy<Watch>>) -> Self {
+        self.altered(|inner| inner.platform = Some(platform))
+    }
+
     /// The same server with another bound on the length of a call.
     pub fn with_longest_call(self, longest_call: Duration) -> Self {
+        self.altered(|inner| inner.longest_call = longest_call)
+    }
+
+    fn altered(self, alter: impl FnOnce(&mut Inner)) -> Self {
         let inner = &self.inner;
+        let mut altered = Inner {
+            selection: inner.selection.clone(),
+            answers: inner.answers,
+            catalogs: Arc::clone(&inner.catalogs),
+            platform: inner.platform.clone(),
+            longest_call: inner.longest_call,
+            listed: OnceLock::new(),
+        };
+        alter(&mut altered);
         Self {
-            inner: Arc::new(Inner {
-                selection: inner.selection.clone(),
-                answers: inner.answers,
-                catalogs: Arc::clone(&inner.catalogs),
-                longest_call,
-                listed: OnceLock::new(),
-            }),
+            inner: Arc::new(altered),
         }
     }
 
@@ -174,13 +189,24 @@ impl McpServer {
         cancelled: &CancellationToken,
     ) -> Outcome {
         let catalogs = Arc::clone(&self.inner.catalogs);
+        let platform = self.inner.platform.clone();
         let longest = self.inner.longest_call;
         let only_shows = shows_only(&arguments);
         let work = async move {
             let begun = Instant::now();
             let catalogs = catalogs.get().await?;
+            let platform = match platform {
+                // A platform file with faults is told to the calls that need it, and to no other.
+                Some(platform) => Some(platform.get().await),
+                None => None,
+            };
             let left = longest.saturating_sub(begun.elapsed());
-            run::run(tool, catalogs, caller, left, arguments).await
+            let surroundings = Surroundings {
+                catalogs,
+                platform,
+                caller,
+            };
+            run::run(tool, surroundings, left, arguments).await
         };
         let work = AbortOnDropHandle::new(tokio::spawn(work.in_current_span()));
         tokio::select! {

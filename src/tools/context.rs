@@ -1,4 +1,4 @@
-//! What a call has at hand: the catalog as this caller sees it, the deadline, the time.
+//! What a call has at hand: the catalog as this caller sees it, the platform, the deadline, the time.
 
 use std::{
     sync::Arc,
@@ -7,8 +7,11 @@ use std::{
 
 use secrecy::SecretString;
 
-use super::ToolError;
-use crate::catalog::{Catalog, CatalogError, Catalogs};
+use super::{ErrorCode, ToolError};
+use crate::{
+    catalog::{Catalog, CatalogError, Catalogs, Snapshot},
+    health::Watch,
+};
 
 /// Who calls.
 #[derive(Clone, Default)]
@@ -17,12 +20,24 @@ pub struct Caller {
     pub openmetadata_token: Option<SecretString>,
 }
 
-/// One call's surroundings.
+/// What a server has for its calls, and who makes this one.
+#[derive(Clone)]
+pub struct Surroundings {
+    pub catalogs: Arc<Catalogs>,
+    /// None: no platform is configured. An error: its file cannot be taken.
+    pub platform: Option<Result<Arc<Watch>, ToolError>>,
+    pub caller: Caller,
+}
+
+/// What one call has at hand.
 pub struct Context {
     catalogs: Arc<Catalogs>,
+    /// None: no platform is configured.
+    platform: Option<Result<Arc<Watch>, ToolError>>,
     caller: Caller,
     /// The catalog that this run of the call asks, where that was chosen.
     chosen: Option<Result<Catalog, CatalogError>>,
+    spare: Option<Arc<Snapshot>>,
     deadline: Instant,
     longest: Duration,
     /// The time of the call; tools never read the clock elsewhere. A snapshot's own time, where a
@@ -37,8 +52,10 @@ impl Context {
     pub fn new(catalogs: Arc<Catalogs>, caller: Caller) -> Self {
         Self {
             catalogs,
+            platform: None,
             caller,
             chosen: None,
+            spare: None,
             deadline: Instant::now() + Self::LONGEST_CALL,
             longest: Self::LONGEST_CALL,
             now: jiff::Timestamp::now(),
@@ -52,10 +69,49 @@ impl Context {
         self
     }
 
+    /// The same call on a server with a platform, or with one that could not be opened.
+    pub fn with_platform(mut self, platform: Option<Result<Arc<Watch>, ToolError>>) -> Self {
+        self.platform = platform;
+        self
+    }
+
+    /// The platform of this server.
+    pub fn platform(&self) -> Result<&Arc<Watch>, ToolError> {
+        match &self.platform {
+            Some(Ok(watch)) => Ok(watch),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(ToolError::new(
+                ErrorCode::Unavailable,
+                "no platform is configured on this server",
+            )
+            .then(
+                "start the server with --platform FILE (or OPENPOLICY_PLATFORM); \
+                 `openpolicy-mcp init --platform` drafts the file",
+            )),
+        }
+    }
+
+    /// Whether this server has a platform, readable or not.
+    pub fn has_platform(&self) -> bool {
+        self.platform.is_some()
+    }
+
     /// The same call asking this catalog.
     pub fn asking(mut self, catalog: Result<Catalog, CatalogError>) -> Self {
         self.chosen = Some(catalog);
         self
+    }
+
+    /// The same call with a copy to turn to where the catalog that it asks is away.
+    pub fn with_spare(mut self, spare: Option<Arc<Snapshot>>) -> Self {
+        self.spare = spare;
+        self
+    }
+
+    /// The copy to turn to where the catalog is away: for tools that are about something else, and
+    /// ask the catalog besides.
+    pub fn spare(&self) -> Option<Catalog> {
+        self.spare.clone().map(Catalog::Snapshot)
     }
 
     /// The catalog as this caller sees it.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     answer::{clean, cursor::CursorError},
     catalog::CatalogError,
+    store::StoreError,
 };
 
 /// The codes of the contract.
@@ -227,6 +228,19 @@ impl From<CatalogError> for ToolError {
                 Self::new(ErrorCode::Timeout, message).then(how_to_check)
             }
         }
+    }
+}
+
+impl From<StoreError> for ToolError {
+    fn from(error: StoreError) -> Self {
+        let next_step = match &error {
+            StoreError::Locked => "try again",
+            StoreError::Full => "free space where the state folder lies, then repeat the call",
+            StoreError::Newer { .. } | StoreError::Damaged(_) | StoreError::Other(_) => {
+                "`openpolicy-mcp doctor` tells where the state folder is"
+            }
+        };
+        Self::new(ErrorCode::Unavailable, error.to_string()).then(next_step)
     }
 }
 

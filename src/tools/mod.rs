@@ -9,22 +9,26 @@ pub mod contract;
 pub mod error;
 mod pages;
 pub mod pipelines;
+pub mod platform;
 pub mod run;
 pub mod schema;
 pub mod subject;
 pub mod time;
 
 mod analyze_impact;
+mod check_health;
 mod control_ingestion;
 mod edit_lineage;
 mod entity_view;
 mod find_lineage_path;
 mod find_root_cause;
+mod get_alerts;
 mod get_changes;
 mod get_data_quality;
 mod get_entity;
 mod get_ingestion;
 mod get_lineage;
+mod get_service;
 mod lineage;
 mod read_openmetadata;
 mod search_entities;
@@ -35,7 +39,7 @@ use std::{future::Future, pin::Pin};
 
 use serde_json::{Map, Value};
 
-pub use context::{Caller, Context};
+pub use context::{Caller, Context, Surroundings};
 pub use error::{ErrorCode, ToolError};
 
 use crate::answer::Answer;
@@ -115,15 +119,18 @@ pub fn find(name: &str) -> Option<&'static Tool> {
 
 const ALL: &[&Tool] = &[
     &analyze_impact::TOOL,
+    &check_health::TOOL,
     &control_ingestion::TOOL,
     &edit_lineage::TOOL,
     &find_lineage_path::TOOL,
     &find_root_cause::TOOL,
+    &get_alerts::TOOL,
     &get_changes::TOOL,
     &get_data_quality::TOOL,
     &get_entity::TOOL,
     &get_ingestion::TOOL,
     &get_lineage::TOOL,
+    &get_service::TOOL,
     &read_openmetadata::TOOL,
     &search_entities::TOOL,
     &update_entity::TOOL,

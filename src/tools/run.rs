@@ -11,10 +11,13 @@ use std::{
 use serde_json::Value;
 use tokio::time::error::Elapsed;
 
-use super::{Caller, Context, Effect, ErrorCode, Outcome, Tool, ToolError, error::Retry, pages};
+use super::{
+    Context, Effect, ErrorCode, Outcome, Surroundings, Tool, ToolError, Toolset, error::Retry,
+    pages,
+};
 use crate::{
     answer::time,
-    catalog::{Catalog, Catalogs, Heard, Lost, Snapshot, Spare},
+    catalog::{Catalog, Heard, Lost, Snapshot, Spare},
 };
 
 /// Of the time of a call, what is kept for a second run on the snapshot: reading a large one for
@@ -24,18 +27,32 @@ const KEPT_FOR_THE_SNAPSHOT: u32 = 8;
 /// Runs a tool for at most `longest`, for whoever calls.
 pub async fn run(
     tool: &'static Tool,
-    catalogs: Arc<Catalogs>,
-    caller: Caller,
+    surroundings: Surroundings,
     longest: Duration,
     arguments: Value,
 ) -> Outcome {
     let begun = Instant::now();
+    let Surroundings {
+        catalogs,
+        platform,
+        caller,
+    } = surroundings;
     let sources = catalogs.sources(caller.openmetadata_token.as_ref()).await;
     let context = |catalog| {
         Context::new(Arc::clone(&catalogs), caller.clone())
+            .with_platform(platform.clone())
             .ending_in(longest.saturating_sub(begun.elapsed()))
             .asking(catalog)
     };
+    if matches!(tool.toolset, Toolset::Platform | Toolset::Deploy) {
+        // The catalog is what they ask besides: that it is away is a part of their answer.
+        let spare = match sources.spare {
+            Spare::Snapshot { snapshot, .. } => Some(snapshot),
+            _ => None,
+        };
+        let context = context(sources.first).with_spare(spare);
+        return (tool.call)(&context, arguments).await;
+    }
     if let Ok(Catalog::Snapshot(snapshot)) = &sources.first {
         let context = context(sources.first.clone());
         // The demo stands for nothing else: nobody needs to be told.

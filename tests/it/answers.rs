@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use openpolicy_mcp::tools::{self, Context, ErrorCode, contract};
 use serde_json::{Map, Value, json};
 
-use questions::{BILLS, M000, RAW, TEST, WIDE, largest, paged, questions};
+use questions::{BILLS, M000, RAW, TEST, WIDE, largest, paged, platform_questions, questions};
 
 use crate::support::{
     calls::{self, Told, call, demo, live, try_call},
     replay::{Replay, Version},
-    tokens,
+    scripted_platform, tokens,
 };
 
 /// Where a value breaks a schema: the part of JSON Schema that result schemas use.
@@ -198,6 +198,18 @@ async fn every_answer_keeps_the_contract_and_the_budget() {
             }
         }
     }
+    let (watch, scripted) = scripted_platform::with_failures();
+    let context = scripted_platform::context(&watch);
+    for (name, arguments) in platform_questions() {
+        match try_call(&context, name, arguments.clone()).await {
+            Err(error) => found.push(format!("{name} {arguments}: {}", error.text())),
+            Ok(told) => {
+                holds(name, &arguments, &told, 2_000, &mut found);
+                seen.insert(name);
+            }
+        }
+    }
+    drop(scripted);
     let all: BTreeSet<&str> = tools::all().iter().map(|tool| tool.name).collect();
     assert_eq!(seen, all, "each tool is asked");
     nothing(found);

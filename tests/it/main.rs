@@ -15,10 +15,14 @@ mod contract;
 mod edge;
 mod entities;
 mod fuzz;
+mod health;
 mod http;
 mod init;
 mod lineage;
 mod offline;
+mod platforms;
+#[cfg(target_os = "linux")]
+mod process;
 mod protocol;
 mod quality;
 mod search;

@@ -209,6 +209,22 @@ pub fn largest() -> Vec<(&'static str, Value)> {
     ]
 }
 
+/// Right questions about a platform, `scripted_platform::with_failures`.
+pub fn platform_questions() -> Vec<(&'static str, Value)> {
+    vec![
+        ("check_health", json!({"refresh": true})),
+        ("check_health", json!({"history": true})),
+        ("check_health", json!({"services": ["api"]})),
+        ("get_service", json!({"service": "postgres"})),
+        ("get_service", json!({"service": "p-api-1"})),
+        ("get_alerts", json!({})),
+        (
+            "get_alerts",
+            json!({"state": ["firing", "pending", "resolved"]}),
+        ),
+    ]
+}
+
 /// Questions with a list that goes on, and the name of the list.
 pub fn paged() -> Vec<(&'static str, Value, &'static str)> {
     vec![

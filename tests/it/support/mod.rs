@@ -15,6 +15,7 @@ pub mod lists;
 pub mod matching;
 pub mod recordings;
 pub mod replay;
+pub mod scripted_platform;
 pub mod server;
 pub mod wire;
 pub mod words;

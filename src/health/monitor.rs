@@ -1,0 +1,83 @@
+//! Keeps looking at every service for as long as a server runs.
+//!
+//! Each service has a task of its own, so that a probe that hangs delays nobody else's; one
+//! recorder enters what they saw, several looks at a time.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::{Health, Watch, recording::Looked};
+use crate::store::StoreError;
+
+/// Looks that wait to be entered; with more the services wait.
+const WAITING: usize = 1_024;
+
+/// How often a store that cannot be written is told of.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+
+/// Looks until `shutdown`. `entered` is told what is known after each entry.
+pub async fn run(
+    watch: Arc<Watch>,
+    shutdown: CancellationToken,
+    entered: impl Fn(&Health) + Send + Sync,
+) {
+    let (sender, mut receiver) = mpsc::channel(WAITING);
+    let mut lookers = JoinSet::new();
+    for position in 0..watch.platform().services.len() {
+        lookers.spawn(keep_looking(Arc::clone(&watch), position, sender.clone()));
+    }
+    drop(sender);
+    let mut told: Option<tokio::time::Instant> = None;
+    loop {
+        let mut looks = Vec::new();
+        let count = tokio::select! {
+            count = receiver.recv_many(&mut looks, WAITING) => count,
+            () = shutdown.cancelled() => break,
+        };
+        if count == 0 {
+            // No service has a probe: there is nothing to do, and nothing to end.
+            shutdown.cancelled().await;
+            break;
+        }
+        match watch.enter(looks).await {
+            Ok(health) => {
+                told = None;
+                entered(&health);
+            }
+            Err(error) => tell(&error, &mut told),
+        }
+    }
+    lookers.shutdown().await;
+}
+
+/// Looks at one service at the interval of its probe; ends where it has none.
+async fn keep_looking(watch: Arc<Watch>, position: usize, sender: mpsc::Sender<Looked>) {
+    let platform = Arc::clone(watch.platform());
+    let Some(service) = platform.services.get(position) else {
+        return;
+    };
+    let Some(probe) = &service.probe else {
+        return;
+    };
+    // An interval of zero would never let go.
+    let mut ticks = tokio::time::interval(probe.interval.max(Duration::from_millis(100)));
+    // After a machine slept, one look is enough for all that were missed.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let looked = watch.look_once(service).await;
+        if sender.send(looked).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn tell(error: &StoreError, told: &mut Option<tokio::time::Instant>) {
+    let is_due = told.is_none_or(|told| told.elapsed() >= TELL_AGAIN);
+    if is_due {
+        tracing::error!(reason = %error, "What was seen of the services was not kept");
+        *told = Some(tokio::time::Instant::now());
+    }
+}

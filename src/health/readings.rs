@@ -1,0 +1,228 @@
+//! Gathers what the alert rules read: looks, usage, ingestion.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+
+use super::{
+    Health, ServiceHealth, Watch,
+    alerts::{Reading, Readings},
+};
+use crate::{
+    catalog::{Catalog, Reference, ingestion, scope::Scope, scope::Target},
+    platform::{AlertCondition, AlertScope, Percent, Platform},
+    store::StoreError,
+};
+
+/// The window over which ingestion runs are counted.
+const INGESTION_WINDOW: Duration = Duration::from_secs(24 * 3_600);
+/// How far back a successful run is looked for.
+const OLDEST_SUCCESS: Duration = Duration::from_secs(100 * 24 * 3_600);
+
+/// What a service uses of what it may, in percent; by service, and under the empty name of the
+/// platform as a whole.
+pub type Shares = BTreeMap<String, (Option<Percent>, Option<Percent>)>;
+
+/// What was read, and what could not be.
+pub struct Gathered {
+    pub readings: Readings,
+    pub missed: Vec<String>,
+}
+
+impl Watch {
+    /// Readings for the rules of this platform: only what a rule asks for is looked up.
+    pub async fn readings(
+        &self,
+        health: &Health,
+        shares: &Shares,
+        catalog: Option<&Catalog>,
+        deadline: Instant,
+    ) -> Result<Gathered, StoreError> {
+        let platform = self.platform();
+        let mut errors = BTreeMap::new();
+        for window in error_windows(platform) {
+            let since = Timestamp::now() - window;
+            errors.insert(window, self.totals(since).await?);
+        }
+        let mut missed = Vec::new();
+        let ingested = ingested(platform, catalog, deadline, &mut missed).await;
+        let mut services = BTreeMap::new();
+        for service in &health.services {
+            let mut reading = of_service(service, shares.get(&service.name));
+            for (window, totals) in &errors {
+                let share = totals
+                    .get(&service.name)
+                    .and_then(|totals| totals.failed_share());
+                if let Some(share) = share {
+                    reading.errors.insert(*window, Percent(share * 100.0));
+                }
+            }
+            let datasets = platform
+                .service(&service.name)
+                .map_or(&[][..], |service| &service.datasets);
+            let of_datasets = datasets.iter().filter_map(|dataset| ingested.get(dataset));
+            put_ingestion(&mut reading, of_datasets);
+            services.insert(service.name.clone(), reading);
+        }
+        let mut whole = Reading::default();
+        (whole.memory, whole.cpu) = shares.get("").copied().unwrap_or_default();
+        for (window, totals) in &errors {
+            let (looks, failed) = totals.values().fold((0, 0), |(looks, failed), totals| {
+                (looks + totals.looks, failed + totals.failed)
+            });
+            if looks > 0 {
+                let share = Percent::of(failed as f64, looks as f64);
+                whole.errors.insert(*window, share);
+            }
+        }
+        put_ingestion(&mut whole, ingested.values());
+        Ok(Gathered {
+            readings: Readings {
+                services,
+                platform: whole,
+            },
+            missed,
+        })
+    }
+}
+
+fn of_service(
+    service: &ServiceHealth,
+    shares: Option<&(Option<Percent>, Option<Percent>)>,
+) -> Reading {
+    let (memory, cpu) = shares.copied().unwrap_or_default();
+    Reading {
+        verdict: Some(service.verdict),
+        response: service.response,
+        memory,
+        cpu,
+        ..Reading::default()
+    }
+}
+
+fn error_windows(platform: &Platform) -> BTreeSet<Duration> {
+    let windows = platform.alerts.iter().filter_map(|rule| match rule.when {
+        AlertCondition::ErrorsAbove { window, .. } => Some(window),
+        _ => None,
+    });
+    windows.collect()
+}
+
+/// What the ingestion of one dataset came to.
+struct Ingested {
+    runs: usize,
+    failed: usize,
+    /// Since the newest success.
+    age: Option<Duration>,
+}
+
+fn put_ingestion<'a>(reading: &mut Reading, of_datasets: impl Iterator<Item = &'a Ingested>) {
+    let (mut runs, mut failed) = (0, 0);
+    for ingested in of_datasets {
+        runs += ingested.runs;
+        failed += ingested.failed;
+        // The oldest of several is what a reader has to worry about.
+        reading.ingestion_age = reading.ingestion_age.max(ingested.age);
+    }
+    if runs > 0 {
+        reading.ingestion_failures = Some(Percent::of(failed as f64, runs as f64));
+    }
+}
+
+/// The ingestion of every dataset that a rule watches.
+async fn ingested(
+    platform: &Platform,
+    catalog: Option<&Catalog>,
+    deadline: Instant,
+    missed: &mut Vec<String>,
+) -> BTreeMap<String, Ingested> {
+    let mut found = BTreeMap::new();
+    let datasets = watched_datasets(platform);
+    if datasets.is_empty() {
+        return found;
+    }
+    let Some(catalog) = catalog else {
+        missed.push("ingestion: no catalog is configured".into());
+        return found;
+    };
+    for dataset in datasets {
+        match of_dataset(catalog, &dataset, deadline).await {
+            Ok(ingested) => {
+                found.insert(dataset, ingested);
+            }
+            Err(why) => missed.push(format!("the ingestion of {dataset}: {why}")),
+        }
+    }
+    found
+}
+
+fn watched_datasets(platform: &Platform) -> BTreeSet<String> {
+    let mut datasets = BTreeSet::new();
+    for rule in &platform.alerts {
+        let is_of_ingestion = matches!(
+            rule.when,
+            AlertCondition::IngestionFailuresAbove(_) | AlertCondition::OlderThan(_)
+        );
+        if !is_of_ingestion {
+            continue;
+        }
+        let is_watched = |name: &str| match &rule.scope {
+            AlertScope::AllServices | AlertScope::Platform => true,
+            AlertScope::Services(names) => names.iter().any(|watched| watched.0 == name),
+        };
+        for service in &platform.services {
+            if is_watched(&service.name.0) {
+                datasets.extend(service.datasets.iter().cloned());
+            }
+        }
+    }
+    datasets
+}
+
+async fn of_dataset(
+    catalog: &Catalog,
+    dataset: &str,
+    deadline: Instant,
+) -> Result<Ingested, String> {
+    let told = |error: crate::catalog::CatalogError| error.to_string();
+    let reference = Reference::parse(dataset).map_err(told)?;
+    let summary = catalog.resolve(&reference).await.map_err(told)?;
+    let scope = Scope::Entity(Target::of(&summary));
+    let (pipelines, cut) = catalog
+        .ingestion_pipelines(&scope, deadline)
+        .await
+        .map_err(told)?;
+    if let Some(cut) = cut {
+        return Err(cut);
+    }
+    let now = match catalog {
+        Catalog::Live(_) => Timestamp::now().as_millisecond(),
+        Catalog::Snapshot(snapshot) => snapshot.as_of().as_millisecond(),
+    };
+    let back = |window: Duration| now - i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
+    let mut ingested = Ingested {
+        runs: 0,
+        failed: 0,
+        age: None,
+    };
+    for pipeline in pipelines {
+        let runs = catalog
+            .ingestion_runs(&pipeline.fqn, back(OLDEST_SUCCESS), now, deadline)
+            .await
+            .map_err(told)?;
+        let recent = runs
+            .iter()
+            .filter(|run| run.state.is_finished() && run.started >= back(INGESTION_WINDOW));
+        for run in recent {
+            ingested.runs += 1;
+            ingested.failed += usize::from(!run.state.is_success());
+        }
+        let age = ingestion::freshness(&pipeline, &runs, now).age;
+        let age = age.map(|age| Duration::from_millis(age.unsigned_abs()));
+        ingested.age = ingested.age.max(age);
+    }
+    Ok(ingested)
+}

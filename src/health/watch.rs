@@ -1,0 +1,219 @@
+//! Looks at the services of a platform, remembers what was seen, and reports.
+//!
+//! All looks of one check run side by side, each with the time-out of its own probe: a slow one
+//! never delays the report of another beyond its own bound.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    observation::{Observation, Outcome},
+    recording::{self, Looked},
+    report::Health,
+};
+use crate::{
+    platform::{Platform, Probe, Service},
+    store::{
+        History, StoreError,
+        history::{ServiceRecord, Totals},
+    },
+};
+
+/// Looks until a look does not fail, until `retries` of the probe have failed, or until the time
+/// has come: every look that was made, in order.
+pub type Check =
+    Arc<dyn Fn(Probe, tokio::time::Instant) -> BoxFuture<'static, Vec<Observation>> + Send + Sync>;
+
+/// A platform under observation.
+pub struct Watch {
+    platform: Arc<Platform>,
+    history: Arc<History>,
+    check: Check,
+    /// Why the history ends with this process, where it does.
+    not_kept: Option<String>,
+}
+
+/// What one check gave.
+pub struct Checked {
+    pub health: Health,
+    /// Services that were looked at now; the others are as they were known.
+    pub looked_at: usize,
+}
+
+impl Watch {
+    pub fn new(platform: Arc<Platform>, history: Arc<History>, check: Check) -> Self {
+        Self {
+            platform,
+            history,
+            check,
+            not_kept: None,
+        }
+    }
+
+    /// The history could not be opened for this reason and is kept in memory.
+    pub fn without_history(mut self, reason: String) -> Self {
+        self.not_kept = Some(reason);
+        self
+    }
+
+    pub fn platform(&self) -> &Arc<Platform> {
+        &self.platform
+    }
+
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
+    }
+
+    /// Why what is seen now is forgotten with this process, where it is.
+    pub fn not_kept(&self) -> Option<&str> {
+        self.not_kept.as_deref()
+    }
+
+    /// What is known without looking.
+    pub async fn known(&self) -> Result<Health, StoreError> {
+        let platform = Arc::clone(&self.platform);
+        self.with_history(move |history| Ok(Health::of(&platform, &history.services()?)))
+            .await
+    }
+
+    /// Looks at these services, at each as often as it takes to be sure, and at what they need,
+    /// without which no cause can be named. What was seen less than an interval of its probe ago
+    /// is not looked at again unless `is_fresh` asks for it.
+    pub async fn check(
+        &self,
+        services: &[&Service],
+        is_fresh: bool,
+        deadline: Instant,
+    ) -> Result<Checked, StoreError> {
+        let records = self.with_history(|history| history.services()).await?;
+        let now = Timestamp::now();
+        let due: Vec<&Service> = self
+            .with_dependencies(services)
+            .into_iter()
+            .filter(|service| is_fresh || !is_recent(service, records.get(&service.name.0), now))
+            .collect();
+        let count = due.len();
+        let mut looks = Vec::with_capacity(count);
+        for service in due {
+            let failures = records
+                .get(&service.name.0)
+                .map_or(0, |record| record.failures);
+            looks.push(self.look_at(service, failures, deadline));
+        }
+        let checked = futures::future::join_all(looks).await;
+        let health = self.enter(checked).await?;
+        Ok(Checked {
+            health,
+            looked_at: count,
+        })
+    }
+
+    /// Enters looks that were made and answers what is known with them.
+    pub async fn enter(&self, checked: Vec<Looked>) -> Result<Health, StoreError> {
+        let platform = Arc::clone(&self.platform);
+        self.with_history(move |history| {
+            let now = Timestamp::now();
+            let records = history.update(now.as_millisecond(), |records| {
+                recording::enter(&platform, &checked, records, now);
+                records.services.clone()
+            })?;
+            Ok(Health::of(&platform, &records))
+        })
+        .await
+    }
+
+    /// What each service was how long since a time.
+    pub async fn totals(&self, since: Timestamp) -> Result<BTreeMap<String, Totals>, StoreError> {
+        self.with_history(move |history| history.totals(None, since.as_millisecond()))
+            .await
+    }
+
+    /// One look, sure or not: a monitor comes again.
+    pub async fn look_once(&self, service: &Service) -> Looked {
+        // The probe's own time-out is the bound.
+        let until = Instant::now() + Duration::from_secs(3_600);
+        self.look_at(service, u32::MAX, until).await
+    }
+
+    /// Looks until it is sure, where so many looks failed before.
+    async fn look_at(&self, service: &Service, failures: u32, until: Instant) -> Looked {
+        let looks = match &service.probe {
+            None => vec![no_probe()],
+            Some(probe) => {
+                let mut probe = probe.clone();
+                probe.retries = probe.retries.saturating_sub(failures).max(1);
+                (self.check)(probe, until.into()).await
+            }
+        };
+        Looked {
+            service: service.name.0.clone(),
+            looks,
+            started: None,
+        }
+    }
+
+    /// These services and everything that they need, in the order of the file.
+    fn with_dependencies(&self, services: &[&Service]) -> Vec<&Service> {
+        let mut wanted: Vec<&str> = services
+            .iter()
+            .map(|service| service.name.0.as_str())
+            .collect();
+        let mut next = 0;
+        while let Some(service) = wanted
+            .get(next)
+            .and_then(|name| self.platform.service(name))
+        {
+            for need in &service.needs {
+                if !wanted.contains(&need.0.as_str()) {
+                    wanted.push(&need.0);
+                }
+            }
+            next += 1;
+        }
+        self.platform
+            .services
+            .iter()
+            .filter(|service| wanted.contains(&service.name.0.as_str()))
+            .collect()
+    }
+
+    /// SQLite waits: never on a thread that answers.
+    pub async fn with_history<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&History) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let history = Arc::clone(&self.history);
+        let work = tokio::task::spawn_blocking(move || work(&history));
+        AbortOnDropHandle::new(work)
+            .await
+            .map_err(|_| StoreError::Other("its use failed by a fault of this program".into()))?
+    }
+}
+
+fn is_recent(service: &Service, record: Option<&ServiceRecord>, now: Timestamp) -> bool {
+    let (Some(probe), Some(record)) = (&service.probe, record) else {
+        return false;
+    };
+    let age = now.as_millisecond() - record.looked_at;
+    let interval = i64::try_from(probe.interval.as_millis()).unwrap_or(i64::MAX);
+    // A verdict that is not sure yet is looked at again.
+    let is_sure = !matches!(record.own.as_str(), "unknown")
+        && (record.failures == 0 || record.failures >= probe.retries);
+    is_sure && (0..interval).contains(&age)
+}
+
+fn no_probe() -> Observation {
+    Observation {
+        at: Timestamp::now(),
+        outcome: Outcome::CouldNotLook("the platform file gives no probe for it".into()),
+        response: None,
+        facts: Vec::new(),
+    }
+}

@@ -1,0 +1,93 @@
+//! Runs a command where a service runs.
+
+use std::{process::Stdio, time::Duration};
+
+use jiff::Timestamp;
+use tokio::io::AsyncReadExt as _;
+
+use super::ProcessRuntime;
+use crate::{
+    platform::ServiceName,
+    runtime::{Exit, Output, Problem},
+};
+
+/// Bytes of output that are kept.
+const LONGEST_OUTPUT: usize = 64 * 1024;
+
+impl ProcessRuntime {
+    /// The command has the environment and folder of the service, and its own group; it is ended
+    /// when it takes too long or nobody waits any more.
+    pub(super) async fn run_command(
+        &self,
+        name: &ServiceName,
+        command: &[String],
+        longest: Duration,
+    ) -> Result<Output, Problem> {
+        use std::os::unix::process::ExitStatusExt as _;
+        let spec = self.spec_of(name)?;
+        let [program, arguments @ ..] = command else {
+            return Err(Problem::NotDescribed {
+                service: name.0.clone(),
+                reason: "the command is empty".into(),
+            });
+        };
+        let what = format!("running {program} for {name}");
+        let failed = |error: std::io::Error| Problem::failed(&what, error);
+        let mut command = tokio::process::Command::new(program);
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(&spec.environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        if let Some(folder) = &spec.folder {
+            command.current_dir(folder);
+        }
+        let mut child = command.spawn().map_err(failed)?;
+        let group = child
+            .id()
+            .and_then(|pid| rustix::process::Pid::from_raw(pid as i32));
+        let (Some(out), Some(error)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(Problem::failed(&what, "it has no output"));
+        };
+        let work = async {
+            let (mut first, mut second) = (Vec::new(), Vec::new());
+            let bound = LONGEST_OUTPUT as u64 + 1;
+            let (mut out, mut error) = (out.take(bound), error.take(bound));
+            tokio::try_join!(out.read_to_end(&mut first), error.read_to_end(&mut second))?;
+            // More than the bound is not read; the command must not wait for a reader.
+            drop((out, error));
+            let status = child.wait().await?;
+            first.extend_from_slice(&second);
+            Ok::<_, std::io::Error>((status, first))
+        };
+        let ended = tokio::time::timeout(longest, work).await;
+        let Ok(ended) = ended else {
+            if let Some(group) = group {
+                // Unreaped until `child` is dropped below, so the number is still its.
+                let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            }
+            let _ = child.wait().await;
+            return Err(Problem::TimedOut {
+                what,
+                waited: longest,
+            });
+        };
+        let (status, mut bytes) = ended.map_err(failed)?;
+        let is_cut = bytes.len() > LONGEST_OUTPUT;
+        bytes.truncate(LONGEST_OUTPUT);
+        Ok(Output {
+            exit: Exit {
+                code: status.code(),
+                signal: status.signal(),
+                at: Timestamp::now(),
+                reason: None,
+            },
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+            is_cut,
+        })
+    }
+}

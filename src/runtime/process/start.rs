@@ -1,0 +1,260 @@
+//! Starts services: what they need first, each under a keeper.
+
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+
+use super::{
+    ProcessRuntime,
+    identity::Place,
+    keeper::{Order, Reply},
+    record::{Folder, Record, Stage},
+    spec::Spec,
+    variable,
+};
+use crate::{
+    platform::ServiceName,
+    runtime::{Applied, Before, Change, Problem, ServiceState, order, values::AppliedOutcome},
+};
+
+/// How long a keeper may take to say that its service runs.
+const LONGEST_START: Duration = Duration::from_secs(20);
+
+/// Between two looks at something that is waited for.
+const LOOK: Duration = Duration::from_millis(25);
+
+/// How long a service has to end when another configuration replaces it.
+const GRACE: Duration = Duration::from_secs(10);
+
+impl ProcessRuntime {
+    pub(super) async fn start_all(&self, change: Change<'_>) -> Result<Vec<Applied>, Problem> {
+        for name in change.services {
+            self.service(name)?;
+        }
+        let mut done: Vec<Applied> = Vec::new();
+        for wave in order::waves(&self.platform, change.services) {
+            let started = wave.iter().map(|name| self.start_when_ready(name, change));
+            done.extend(join_all(started).await);
+        }
+        // In the order asked.
+        let position = |applied: &Applied| {
+            change
+                .services
+                .iter()
+                .position(|name| *name == applied.service)
+        };
+        done.sort_by_key(position);
+        Ok(done)
+    }
+
+    /// Starts a service once what it needs (of what is applied with it) is up.
+    async fn start_when_ready(&self, name: &ServiceName, change: Change<'_>) -> Applied {
+        let needs = self.service(name).map(|service| service.needs.clone());
+        let needs = needs.unwrap_or_default();
+        for need in needs.iter().filter(|need| change.services.contains(need)) {
+            if let Err(reason) = self.wait_for(need, change).await {
+                return Applied {
+                    service: name.clone(),
+                    outcome: AppliedOutcome::Waits(reason),
+                    before: self.before(name),
+                };
+            }
+        }
+        self.start_one(name).await
+    }
+
+    async fn wait_for(&self, need: &ServiceName, change: Change<'_>) -> Result<(), String> {
+        let is_one_shot = self.service(need).is_ok_and(|service| service.is_one_shot);
+        let begun = Instant::now();
+        loop {
+            let state = self.observed(need).state;
+            match &state {
+                ServiceState::Exited(exit) if is_one_shot && exit.is_success() => return Ok(()),
+                ServiceState::Running if !is_one_shot => {
+                    let is_up = match change.is_up {
+                        Some(is_up) => is_up(need.clone()).await,
+                        None => true,
+                    };
+                    if is_up {
+                        return Ok(());
+                    }
+                }
+                ServiceState::Absent | ServiceState::Exited(_) => {
+                    return Err(format!("it needs {need}, which is {}", state.as_str()));
+                }
+                _ => {}
+            }
+            if begun.elapsed() >= change.patience {
+                return Err(format!(
+                    "it needs {need}, which was not up within {} s (it is {})",
+                    change.patience.as_secs(),
+                    state.as_str()
+                ));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn start_one(&self, name: &ServiceName) -> Applied {
+        let before = self.before(name);
+        let outcome = match self.spec_of(name) {
+            Ok(spec) => self.run(name, spec).await,
+            Err(problem) => Err(problem),
+        };
+        Applied {
+            service: name.clone(),
+            outcome: outcome.unwrap_or_else(AppliedOutcome::Failed),
+            before,
+        }
+    }
+
+    pub(super) fn spec_of(&self, name: &ServiceName) -> Result<Spec, Problem> {
+        let service = self.service(name)?;
+        Spec::of(
+            service,
+            self.working_folder.clone(),
+            self.tuning.clone(),
+            variable,
+        )
+    }
+
+    /// Makes a service run by this spec.
+    async fn run(&self, name: &ServiceName, spec: Spec) -> Result<AppliedOutcome, Problem> {
+        let (folder, _lock) = self.change(name).await?;
+        let failed = |error: std::io::Error| Problem::failed(format!("starting {name}"), error);
+        let here = Place::here().map_err(failed)?;
+        let record = folder.read().map_err(failed)?;
+        let Some(record) = record else {
+            self.keep(name, &folder, spec, false).await?;
+            return Ok(AppliedOutcome::Started);
+        };
+        let is_kept = record.keeper.is_alive(&here);
+        let runs = record.stage == Stage::Running
+            && record
+                .child
+                .as_ref()
+                .is_some_and(|child| child.is_alive(&here));
+        // A keeper that is about to end holds its lock for another moment.
+        let has_keeper = is_kept && matches!(record.stage, Stage::Running | Stage::Waiting);
+        if record.digest == spec.digest() && has_keeper {
+            return Ok(AppliedOutcome::Unchanged);
+        }
+        if record.digest == spec.digest() && runs {
+            self.keep(name, &folder, spec, true).await?;
+            return Ok(AppliedOutcome::Unchanged);
+        }
+        let was_there = runs || has_keeper;
+        self.end(name, &folder, &record, GRACE).await?;
+        self.keep(name, &folder, spec, false).await?;
+        Ok(if was_there {
+            AppliedOutcome::Replaced
+        } else {
+            AppliedOutcome::Started
+        })
+    }
+
+    /// Starts a keeper and waits until it says that the service runs.
+    async fn keep(
+        &self,
+        name: &ServiceName,
+        folder: &Folder,
+        spec: Spec,
+        adopt: bool,
+    ) -> Result<(), Problem> {
+        let what = || format!("starting {name}");
+        let failed = |error: std::io::Error| Problem::failed(what(), error);
+        let order = Order {
+            folder: folder.0.clone(),
+            spec,
+            adopt,
+        };
+        let order = serde_json::to_vec(&order).map_err(|error| Problem::failed(what(), error))?;
+        let mut keeper = tokio::process::Command::new(&self.program)
+            .arg("keep")
+            // It has what it needs in its order; nothing of ours is in its environment.
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(failed)?;
+        let (stdin, stdout) = (keeper.stdin.take(), keeper.stdout.take());
+        // Reaped when it ends, if this process is there then.
+        tokio::spawn(async move { keeper.wait().await });
+        let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else {
+            return Err(Problem::failed(what(), "its keeper has no pipes"));
+        };
+        let talk = async {
+            stdin.write_all(&order).await?;
+            drop(stdin);
+            let mut line = String::new();
+            BufReader::new(stdout).read_line(&mut line).await?;
+            Ok::<_, std::io::Error>(line)
+        };
+        let line = tokio::time::timeout(LONGEST_START, talk)
+            .await
+            .map_err(|_| Problem::TimedOut {
+                what: what(),
+                waited: LONGEST_START,
+            })?
+            .map_err(failed)?;
+        let reply: Reply = serde_json::from_str(&line)
+            .map_err(|_| Problem::failed(what(), "its keeper ended without a word"))?;
+        match reply.error {
+            None => Ok(()),
+            Some(error) => Err(Problem::failed(what(), error)),
+        }
+    }
+
+    /// What a service is now, for `restore`.
+    fn before(&self, name: &ServiceName) -> Before {
+        let record = self.folder_of(name).read().ok().flatten();
+        let state = self.observed(name).state;
+        let was_running = matches!(
+            state,
+            ServiceState::Running | ServiceState::Starting | ServiceState::Restarting { .. }
+        );
+        Before {
+            service: name.clone(),
+            configuration: record
+                .as_ref()
+                .and_then(|record: &Record| serde_json::to_value(&record.spec).ok()),
+            was_running,
+        }
+    }
+
+    pub(super) async fn take_back(&self, before: &Before) -> Result<Applied, Problem> {
+        let name = &before.service;
+        self.service(name)?;
+        let now = self.before(name);
+        let outcome = match (&before.configuration, before.was_running) {
+            (Some(configuration), true) => {
+                let spec: Spec = serde_json::from_value(configuration.clone())
+                    .map_err(|error| Problem::failed(format!("restoring {name}"), error))?;
+                self.run(name, spec.with_passed(variable)).await
+            }
+            // It did not run: what runs now is ended, its logs stay.
+            (Some(_), false) | (None, _) => {
+                let stopped = self
+                    .stop_all(std::slice::from_ref(name), GRACE)
+                    .await?
+                    .into_iter()
+                    .next();
+                match stopped.map(|stopped| stopped.outcome) {
+                    Some(crate::runtime::values::StoppedOutcome::Failed(problem)) => Err(problem),
+                    _ => Ok(AppliedOutcome::Removed),
+                }
+            }
+        };
+        Ok(Applied {
+            service: name.clone(),
+            outcome: outcome.unwrap_or_else(AppliedOutcome::Failed),
+            before: now,
+        })
+    }
+}

@@ -1,0 +1,324 @@
+//! What every runtime takes and tells, the same for processes, containers and pods.
+
+use std::{fmt, time::Duration};
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+
+use crate::platform::{Bytes, MilliCpu, ServiceName};
+
+/// Why a runtime could not look or act. Sentences for people, free of secrets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// This runtime, or this system, cannot do it at all.
+    #[error("{what} is not supported by {runtime}")]
+    NotSupported {
+        what: &'static str,
+        runtime: &'static str,
+    },
+    /// The platform has no such service.
+    #[error("the platform has no service `{0}`")]
+    NoSuchService(String),
+    /// The platform file does not say what this needs.
+    #[error("`{service}` cannot be run: {reason}")]
+    NotDescribed { service: String, reason: String },
+    /// The other side, or the system, refused or broke.
+    #[error("{what} failed: {reason}")]
+    Failed { what: String, reason: String },
+    /// Another caller is at work on the same service.
+    #[error("`{service}` is being changed by another caller; try again in a moment")]
+    Busy { service: String },
+    /// Given up after waiting.
+    #[error("{what} did not end within {} s", .waited.as_secs())]
+    TimedOut { what: String, waited: Duration },
+}
+
+impl Problem {
+    pub fn failed(what: impl Into<String>, reason: impl fmt::Display) -> Self {
+        Self::Failed {
+            what: what.into(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+/// How something ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// Its exit code; none where a signal ended it or nobody was there to see.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    pub at: Timestamp,
+    /// Why, where more is known: `above its memory limit (612Mi of 512Mi)`.
+    pub reason: Option<String>,
+}
+
+impl Exit {
+    /// Ended by itself and says that all went well.
+    pub fn is_success(&self) -> bool {
+        self.code == Some(0)
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.code, self.signal) {
+            (Some(code), _) => write!(formatter, "code {code}")?,
+            (None, Some(signal)) => write!(formatter, "signal {signal}")?,
+            (None, None) => formatter.write_str("code not known")?,
+        }
+        match &self.reason {
+            Some(reason) => write!(formatter, " ({reason})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a service is to its runtime.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceState {
+    Running,
+    /// Being started; it does not run yet.
+    Starting,
+    /// It ended and is not started again.
+    Exited(Exit),
+    /// It ended and will be started again.
+    Restarting {
+        /// Restarts so far.
+        count: u32,
+        /// When it ended.
+        since: Timestamp,
+        last: Exit,
+    },
+    /// There is nothing of this name.
+    Absent,
+    /// Could not look, and why.
+    Unknown(String),
+}
+
+impl ServiceState {
+    /// One word, as answers have it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Starting => "starting",
+            Self::Exited(_) => "exited",
+            Self::Restarting { .. } => "restarting",
+            Self::Absent => "absent",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+}
+
+/// What the runtime itself says of a service's health; none where it does not look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuntimeHealth {
+    Starting,
+    Healthy,
+    Unhealthy,
+}
+
+/// What a runtime sees of one service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    pub service: ServiceName,
+    pub state: ServiceState,
+    /// Image with its digest; a program where there is no image.
+    pub image: Option<String>,
+    pub started_at: Option<Timestamp>,
+    /// How often it was started again since it was applied.
+    pub restarts: u32,
+    /// A process or container id, for people.
+    pub instance: Option<String>,
+    pub health: Option<RuntimeHealth>,
+    /// Digest of the configuration that runs.
+    pub configuration: Option<String>,
+    /// What else a reader should know.
+    pub note: Option<String>,
+}
+
+impl Observed {
+    /// A service of which only the state is known.
+    pub fn new(service: ServiceName, state: ServiceState) -> Self {
+        Self {
+            service,
+            state,
+            image: None,
+            started_at: None,
+            restarts: 0,
+            instance: None,
+            health: None,
+            configuration: None,
+            note: None,
+        }
+    }
+}
+
+/// Whether a service is up, as whoever applies it judges.
+pub type IsUp<'a> = &'a (dyn Fn(ServiceName) -> BoxFuture<'a, bool> + Send + Sync);
+
+/// What to apply.
+#[derive(Clone, Copy)]
+pub struct Change<'a> {
+    pub services: &'a [ServiceName],
+    /// A service starts when what it needs is up by this; without it, when that runs (one-shot
+    /// services: when they ended well).
+    pub is_up: Option<IsUp<'a>>,
+    /// How long a service waits for what it needs.
+    pub patience: Duration,
+}
+
+/// What became of one service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Applied {
+    pub service: ServiceName,
+    pub outcome: AppliedOutcome,
+    /// What `restore` needs to take it back.
+    pub before: Before,
+}
+
+/// How it went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppliedOutcome {
+    Started,
+    /// It ran with this configuration already.
+    Unchanged,
+    /// It ran with another configuration and was started anew.
+    Replaced,
+    /// It was stopped, as it was not there before.
+    Removed,
+    /// It was not touched, as something that it needs is not up.
+    Waits(String),
+    Failed(Problem),
+}
+
+/// What a service was before it was applied: absent, or a configuration that its runtime can read.
+/// The configuration may hold secrets: it is kept with mode 0600 and never shown.
+#[derive(Clone, PartialEq)]
+pub struct Before {
+    pub service: ServiceName,
+    pub configuration: Option<serde_json::Value>,
+    pub was_running: bool,
+}
+
+impl fmt::Debug for Before {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Before")
+            .field("service", &self.service)
+            .field("was_present", &self.configuration.is_some())
+            .field("was_running", &self.was_running)
+            .finish()
+    }
+}
+
+/// What stopping one service came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stopped {
+    pub service: ServiceName,
+    pub outcome: StoppedOutcome,
+    /// Memory that it used before.
+    pub freed: Option<Bytes>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoppedOutcome {
+    /// Nothing ran.
+    NotRunning,
+    /// It ended when asked.
+    Ended(Exit),
+    /// It did not end within its grace and was ended.
+    Killed,
+    Failed(Problem),
+}
+
+/// Which lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogQuery {
+    pub service: ServiceName,
+    /// Lines at or after this time.
+    pub since: Option<Timestamp>,
+    /// Go on after an earlier page; then lines come oldest first from there.
+    pub cursor: Option<String>,
+    /// At most so many lines; without a cursor the newest.
+    pub limit: usize,
+}
+
+/// A piece of a service's output, oldest line first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogPage {
+    pub lines: Vec<LogLine>,
+    /// Where the next page goes on; good for as long as the lines are kept.
+    pub cursor: Option<String>,
+    /// Lines within the window that are older than the first of this page.
+    pub older: u64,
+    /// Lines that are newer than the last of this page.
+    pub has_newer: bool,
+    /// What is not there, though asked for: dropped by rotation, lost.
+    pub missing: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    pub at: Timestamp,
+    pub stream: Stream,
+    /// As the service wrote it: data of a stranger.
+    pub text: String,
+}
+
+/// Where a line came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stream {
+    Out,
+    Error,
+    /// Said by the runtime: started, ended, lines lost.
+    Runtime,
+}
+
+/// What one service uses.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Usage {
+    pub service: ServiceName,
+    pub at: Timestamp,
+    /// Working set: what the system could not take back without paging. None: nothing runs.
+    pub memory: Option<Bytes>,
+    pub memory_limit: Option<Bytes>,
+    /// Over `cpu_window`.
+    pub cpu: Option<MilliCpu>,
+    pub cpu_window: Duration,
+    pub cpu_limit: Option<MilliCpu>,
+    /// Read and written since its start.
+    pub disk: Option<(Bytes, Bytes)>,
+    /// Received and sent since its start.
+    pub network: Option<(Bytes, Bytes)>,
+    /// Why something is not known, or how far it is bound.
+    pub notes: Vec<String>,
+}
+
+impl Usage {
+    /// Nothing is used, or nothing is known.
+    pub fn none(service: ServiceName, at: Timestamp) -> Self {
+        Self {
+            service,
+            at,
+            memory: None,
+            memory_limit: None,
+            cpu: None,
+            cpu_window: Duration::ZERO,
+            cpu_limit: None,
+            disk: None,
+            network: None,
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// What a command gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    pub exit: Exit,
+    /// Both streams as they came, cut to a bound that `is_cut` tells of.
+    pub text: String,
+    pub is_cut: bool,
+}

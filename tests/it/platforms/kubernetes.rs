@@ -1,0 +1,137 @@
+//! The kubernetes platform against the matrix of its document.
+
+use openpolicy_mcp::platform::{Bytes, MilliCpu, ProbeKind, model::Environment};
+
+use super::{
+    alerts,
+    document::{Document, between, number, slug},
+    loaded, path_of, platform, service,
+};
+
+/// The addresses of the configuration call one service otherwise than the matrix.
+fn name_of(title: &str) -> String {
+    match title {
+        "Error Reporting" => "error-reporting-service".to_owned(),
+        _ => slug(title),
+    }
+}
+
+#[test]
+fn every_service_is_as_its_row_of_the_matrix_says() {
+    let document = Document::of("kubernetes");
+    let platform = platform("kubernetes/platform.yaml");
+    let rows = document.section("Service Deployment Matrix").rows();
+    assert_eq!(rows.len(), 24);
+    for row in &rows {
+        let service = service(&platform, &name_of(&row[0]));
+        assert_eq!(service.title.as_deref(), Some(row[0].as_str()));
+        assert_eq!(service.ports, [number(&row[1]) as u16], "{}", row[0]);
+        let (least, most) = row[2].split_once('-').expect("a range");
+        assert_eq!(
+            service.replicas,
+            Some((number(least) as u32, number(most) as u32)),
+            "{}",
+            row[0]
+        );
+        let (reserved, limit) = row[3].split_once('-').expect("a range");
+        assert_eq!(
+            service.memory_reserved,
+            Bytes::parse(reserved).ok(),
+            "{}",
+            row[0]
+        );
+        assert_eq!(service.memory, Bytes::parse(limit).ok(), "{}", row[0]);
+        let probe = service.probe.as_ref().expect("a probe");
+        let ProbeKind::Http { url, .. } = &probe.kind else {
+            panic!("{}", row[0]);
+        };
+        assert_eq!(path_of(url), row[4], "{}", row[0]);
+        assert!(service.needs.is_empty(), "the document names no dependency");
+    }
+    // What the addresses of the configuration name, and nothing else.
+    assert_eq!(platform.services.len(), rows.len() + 3);
+}
+
+#[test]
+fn processor_limits_are_those_of_the_document() {
+    let document = Document::of("kubernetes");
+    let platform = platform("kubernetes/platform.yaml");
+    let code = document
+        .section("Resource Limits & Requests")
+        .code()
+        .join("\n");
+    let cpu: Vec<MilliCpu> = code
+        .lines()
+        .filter_map(|line| between(line, "cpu: \"", "\""))
+        .filter_map(|cpu| MilliCpu::parse(cpu).ok())
+        .collect();
+    for service in platform
+        .services
+        .iter()
+        .filter(|service| service.title.is_some())
+    {
+        assert_eq!(service.cpu_reserved, Some(cpu[0]), "{}", service.name);
+        assert_eq!(service.cpu, Some(cpu[1]), "{}", service.name);
+    }
+}
+
+#[test]
+fn variables_and_secrets_are_those_of_the_document() {
+    let document = Document::of("kubernetes");
+    let loaded = loaded("kubernetes/platform.yaml");
+    let platform = &loaded.platform;
+    let gateway = service(platform, "api-gateway");
+    let value = |name: &str| {
+        let found = gateway.environment.iter().find(|(given, _)| given == name);
+        found.expect(name).1.clone()
+    };
+    let variables = document.section("Environment Variables");
+    let mut read = 0;
+    for line in variables.code() {
+        let (name, given) = line.split_once('=').expect(line);
+        // The password is a secret and not in the address.
+        let expected = given.replace("user:pass@", "user:$(DB_PASSWORD)@");
+        assert_eq!(value(name), Some(expected), "{name}");
+        if let Some((host, port)) = between(given, "://", "\u{0}")
+            .or_else(|| given.split_once("://").map(|(_, rest)| rest))
+            .and_then(|rest| rest.rsplit('@').next()?.split_once(':'))
+        {
+            let name = host.split('.').next().unwrap_or_default();
+            assert_eq!(
+                service(platform, name).ports,
+                [number(port) as u16],
+                "{name}"
+            );
+        }
+        read += 1;
+    }
+    assert_eq!(read, 8);
+    let secrets: Vec<String> = document
+        .section("Secrets Management")
+        .lines()
+        .filter_map(|line| between(&line, "--from-literal=", "=").map(str::to_owned))
+        .collect();
+    assert_eq!(secrets.len(), 3);
+    for name in secrets {
+        assert_eq!(value(&name), None, "{name} is no text of the file");
+    }
+    assert_eq!(platform.environment, Environment::Production);
+}
+
+#[test]
+fn alerts_are_those_of_the_document() {
+    let document = Document::of("kubernetes");
+    let platform = platform("kubernetes/platform.yaml");
+    alerts::are_those_of(document.section("Alert Rules"), &platform);
+    let rule = document
+        .section("4.2 Custom Metrics & Alerts")
+        .code()
+        .join("\n");
+    let expression = between(&rule, "expr: ", "\n").expect("an expression");
+    assert!(
+        platform
+            .metrics
+            .iter()
+            .any(|(_, query)| query == expression)
+    );
+}
