@@ -2,6 +2,7 @@
 //!
 //! Never asks anything: `questions` does. Never reads the clock.
 
+mod copies;
 mod questions;
 mod words;
 
@@ -36,6 +37,8 @@ pub struct Change {
 pub enum ChangeKind {
     /// Columns came, went or changed.
     Schema,
+    /// An edge came, went or changed. Known from the comparison of copies alone.
+    Lineage,
     /// Anything else of an entity: created, deleted, description, owners, tags, …
     Entity,
     /// A test changed its status.
@@ -47,8 +50,9 @@ pub enum ChangeKind {
 }
 
 impl ChangeKind {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Schema,
+        Self::Lineage,
         Self::Entity,
         Self::Test,
         Self::Incident,
@@ -58,6 +62,7 @@ impl ChangeKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Schema => "schema",
+            Self::Lineage => "lineage",
             Self::Entity => "entity",
             Self::Test => "test",
             Self::Incident => "incident",

@@ -3,6 +3,7 @@
 
 mod explain;
 mod look;
+pub mod snapshot;
 
 pub use look::checks;
 
@@ -10,7 +11,7 @@ pub use look::checks;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// `address`, `name`, `connection`, `server`, `clock`, `credential`, `search`, `server parts`,
-    /// `ingestion`.
+    /// `ingestion`, `snapshot`.
     pub name: &'static str,
     pub state: State,
     /// What was found, one sentence without a full stop.

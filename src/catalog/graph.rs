@@ -2,16 +2,27 @@
 //!
 //! Pure: nothing here awaits, reads a clock or knows where a graph came from.
 
+mod adjacency;
 pub mod columns;
 pub mod cycles;
+pub mod mappings;
 pub mod paths;
+#[cfg(test)]
+mod plain;
+mod texts;
 pub mod walk;
 
-use std::collections::HashMap;
+use std::{cmp::Ordering, collections::HashMap};
 
 use super::model::{EntityType, Owner};
 
+pub use adjacency::Edges;
+pub use mappings::{Column, Mapping, Mappings};
 pub use walk::{Direction, Origin, Visit, Walk};
+
+use adjacency::Adjacency;
+use mappings::Stored;
+use texts::{Lists, Text, Texts};
 
 /// Position of a node in its graph.
 pub type NodeIndex = usize;
@@ -74,101 +85,315 @@ pub struct Edge {
     pub description: Option<String>,
 }
 
+/// A node of a graph, read where it stands.
+#[derive(Debug, Clone, Copy)]
+pub struct NodeView<'a> {
+    pub fqn: &'a str,
+    /// A UUID; empty where only a name is known.
+    pub id: &'a str,
+    pub entity_type: &'a EntityType,
+    pub name: &'a str,
+    pub display_name: Option<&'a str>,
+    pub owners: &'a [Owner],
+    pub tier: Option<&'a str>,
+    pub domains: &'a [String],
+    pub service: Option<&'a str>,
+    pub is_deleted: bool,
+    pub detail: Detail,
+}
+
+/// An edge of a graph, read where it stands; fields as `Edge` has them.
+#[derive(Clone, Copy)]
+pub struct EdgeView<'a> {
+    pub from: NodeIndex,
+    pub to: NodeIndex,
+    pub columns: Mappings<'a>,
+    pub pipeline: Option<&'a str>,
+    pub sql: Option<&'a str>,
+    pub has_more_sql: bool,
+    pub source: Option<&'a str>,
+    pub description: Option<&'a str>,
+}
+
 /// Nodes and edges; grows, never shrinks. Each entity stands in it once, each edge too.
+///
+/// Compact, as a snapshot keeps the lineage of a whole catalog in memory: numbers, and texts that
+/// stand once. benches/README.md has the sizes.
 #[derive(Debug, Clone, Default)]
 pub struct Graph {
-    nodes: Vec<Node>,
-    edges: Vec<Edge>,
+    texts: Texts,
+    types: Vec<EntityType>,
+    owners: Lists<Owner>,
+    domains: Lists<String>,
+    nodes: Vec<NodeRow>,
+    edges: Vec<EdgeRow>,
     /// By node: edges that leave it.
-    below: Vec<Vec<EdgeIndex>>,
+    below: Adjacency,
     /// By node: edges that enter it.
-    above: Vec<Vec<EdgeIndex>>,
-    /// Nodes by FQN. Entities of different types may share one.
-    by_fqn: HashMap<String, Vec<NodeIndex>>,
-    edge_between: HashMap<(NodeIndex, NodeIndex), EdgeIndex>,
+    above: Adjacency,
+    /// By the hash of the FQN the first node; others follow by `NodeRow::next`. Entities of
+    /// different types may share an FQN.
+    by_fqn: HashMap<u64, u32>,
+    mappings: Stored,
+    /// By edge, what few have.
+    sql: HashMap<EdgeIndex, String>,
+    descriptions: HashMap<EdgeIndex, String>,
+    /// By node, its place in the order of names; empty where that was not made.
+    ranks: Vec<u32>,
 }
+
+#[derive(Debug, Clone)]
+struct NodeRow {
+    fqn: Text,
+    id: Text,
+    name: Text,
+    display_name: Text,
+    tier: Text,
+    service: Text,
+    entity_type: u32,
+    owners: u32,
+    domains: u32,
+    /// The next node of the same hash.
+    next: u32,
+    is_deleted: bool,
+    detail: Detail,
+}
+
+#[derive(Debug, Clone)]
+struct EdgeRow {
+    from: u32,
+    to: u32,
+    pipeline: Text,
+    source: Text,
+    columns: u32,
+    has_more_sql: bool,
+}
+
+/// No node.
+const NOBODY: u32 = u32::MAX;
 
 impl Graph {
     /// Adds a node, or what is new about one that is there.
     pub fn add_node(&mut self, node: Node) -> NodeIndex {
         if let Some(present) = self.find(&node.fqn, Some(&node.entity_type)) {
             if node.detail > self.nodes[present].detail {
-                self.nodes[present] = node;
+                self.replace_node(present, node);
             }
             return present;
         }
         let index = self.nodes.len();
-        self.by_fqn.entry(node.fqn.clone()).or_default().push(index);
-        self.nodes.push(node);
-        self.below.push(Vec::new());
-        self.above.push(Vec::new());
+        self.link(&node.fqn, index);
+        let row = self.row_of(node);
+        self.nodes.push(row);
+        self.below.add_node();
+        self.above.add_node();
+        self.ranks.clear();
         index
+    }
+
+    /// Puts another in the place of a node: what was read of it since. Its name stays.
+    pub fn replace_node(&mut self, index: NodeIndex, node: Node) {
+        let row = self.row_of(node);
+        let present = &mut self.nodes[index];
+        *present = NodeRow {
+            fqn: present.fqn,
+            entity_type: present.entity_type,
+            next: present.next,
+            ..row
+        };
+    }
+
+    fn link(&mut self, fqn: &str, index: NodeIndex) {
+        let number = u32::try_from(index).unwrap_or(NOBODY);
+        let first = *self.by_fqn.entry(texts::hash_of(fqn)).or_insert(number);
+        if first == number {
+            return;
+        }
+        let mut last = first as usize;
+        while self.nodes[last].next != NOBODY {
+            last = self.nodes[last].next as usize;
+        }
+        self.nodes[last].next = number;
+    }
+
+    fn row_of(&mut self, node: Node) -> NodeRow {
+        let fqn = self.texts.add(&node.fqn);
+        let known = self
+            .types
+            .iter()
+            .position(|known| *known == node.entity_type);
+        let entity_type = known.unwrap_or_else(|| {
+            self.types.push(node.entity_type);
+            self.types.len() - 1
+        });
+        let name = self.texts.end_of(fqn, &node.name);
+        let mut once =
+            |text: Option<String>| text.map_or(Text::NONE, |text| self.texts.add_once(&text));
+        NodeRow {
+            fqn,
+            tier: once(node.tier),
+            service: once(node.service),
+            name: name.unwrap_or_else(|| self.texts.add(&node.name)),
+            id: self.texts.add(&node.id),
+            display_name: node
+                .display_name
+                .map_or(Text::NONE, |text| self.texts.add(&text)),
+            entity_type: u32::try_from(entity_type).unwrap_or(0),
+            owners: self.owners.add(node.owners),
+            domains: self.domains.add(node.domains),
+            next: NOBODY,
+            is_deleted: node.is_deleted,
+            detail: node.detail,
+        }
     }
 
     /// Adds an edge; two between the same entities become one that says what both say.
     pub fn add_edge(&mut self, edge: Edge) -> EdgeIndex {
-        if let Some(&present) = self.edge_between.get(&(edge.from, edge.to)) {
-            let kept = &mut self.edges[present];
-            for mapping in edge.columns {
-                if !kept.columns.contains(&mapping) {
-                    kept.columns.push(mapping);
-                }
-            }
-            kept.has_more_sql |= edge.has_more_sql && kept.sql.is_none();
-            kept.pipeline = kept.pipeline.take().or(edge.pipeline);
-            kept.sql = kept.sql.take().or(edge.sql);
-            kept.source = kept.source.take().or(edge.source);
-            kept.description = kept.description.take().or(edge.description);
+        if let Some(present) = self.edge_between(edge.from, edge.to) {
+            self.merge(present, edge);
             return present;
         }
         let index = self.edges.len();
-        self.edge_between.insert((edge.from, edge.to), index);
-        self.below[edge.from].push(index);
-        self.above[edge.to].push(index);
-        self.edges.push(edge);
+        self.below.add_edge(edge.from);
+        self.above.add_edge(edge.to);
+        let text = |texts: &mut Texts, text: Option<String>| {
+            text.map_or(Text::NONE, |text| texts.add_once(&text))
+        };
+        let row = EdgeRow {
+            from: u32::try_from(edge.from).unwrap_or(NOBODY),
+            to: u32::try_from(edge.to).unwrap_or(NOBODY),
+            pipeline: text(&mut self.texts, edge.pipeline),
+            source: text(&mut self.texts, edge.source),
+            columns: self.mappings.add(
+                self.texts.text(self.nodes[edge.from].fqn),
+                self.texts.text(self.nodes[edge.to].fqn),
+                &edge.columns,
+            ),
+            has_more_sql: edge.has_more_sql,
+        };
+        self.edges.push(row);
+        self.sql.extend(edge.sql.map(|sql| (index, sql)));
+        self.descriptions
+            .extend(edge.description.map(|text| (index, text)));
         index
+    }
+
+    /// What is new about an edge that is there.
+    fn merge(&mut self, present: EdgeIndex, edge: Edge) {
+        let mut columns = self.edge(present).columns.to_vec();
+        let had = columns.len();
+        for mapping in edge.columns {
+            if !columns.contains(&mapping) {
+                columns.push(mapping);
+            }
+        }
+        if columns.len() > had {
+            self.edges[present].columns = self.mappings.add(
+                self.texts.text(self.nodes[edge.from].fqn),
+                self.texts.text(self.nodes[edge.to].fqn),
+                &columns,
+            );
+        }
+        let kept = &mut self.edges[present];
+        kept.has_more_sql |= edge.has_more_sql && !self.sql.contains_key(&present);
+        for (place, text) in [
+            (&mut kept.pipeline, edge.pipeline),
+            (&mut kept.source, edge.source),
+        ] {
+            if *place == Text::NONE
+                && let Some(text) = text
+            {
+                *place = self.texts.add_once(&text);
+            }
+        }
+        if let Some(sql) = edge.sql {
+            self.sql.entry(present).or_insert(sql);
+        }
+        if let Some(text) = edge.description {
+            self.descriptions.entry(present).or_insert(text);
+        }
     }
 
     /// The node of this name; the first where types share it and none is given.
     pub fn find(&self, fqn: &str, entity_type: Option<&EntityType>) -> Option<NodeIndex> {
-        self.by_fqn.get(fqn)?.iter().copied().find(|&index| {
-            entity_type.is_none_or(|entity_type| self.nodes[index].entity_type == *entity_type)
-        })
+        let mut next = *self.by_fqn.get(&texts::hash_of(fqn))?;
+        while next != NOBODY {
+            let index = next as usize;
+            let row = &self.nodes[index];
+            if self.texts.text(row.fqn) == fqn
+                && entity_type.is_none_or(|wanted| self.types[row.entity_type as usize] == *wanted)
+            {
+                return Some(index);
+            }
+            next = row.next;
+        }
+        None
     }
 
     pub fn edge_between(&self, from: NodeIndex, to: NodeIndex) -> Option<EdgeIndex> {
-        self.edge_between.get(&(from, to)).copied()
+        // It would stand in both lists: the shorter one says whether it is there.
+        let mut below = self.below.of(from);
+        let mut above = self.above.of(to);
+        loop {
+            let (leaving, entering) = (below.next()?, above.next()?);
+            if self.edges[leaving].to as usize == to {
+                return Some(leaving);
+            }
+            if self.edges[entering].from as usize == from {
+                return Some(entering);
+            }
+        }
     }
 
-    pub fn node(&self, index: NodeIndex) -> &Node {
-        &self.nodes[index]
+    pub fn node(&self, index: NodeIndex) -> NodeView<'_> {
+        let row = &self.nodes[index];
+        NodeView {
+            fqn: self.texts.text(row.fqn),
+            id: self.texts.text(row.id),
+            entity_type: &self.types[row.entity_type as usize],
+            name: self.texts.text(row.name),
+            display_name: self.texts.get(row.display_name),
+            owners: self.owners.get(row.owners),
+            tier: self.texts.get(row.tier),
+            domains: self.domains.get(row.domains),
+            service: self.texts.get(row.service),
+            is_deleted: row.is_deleted,
+            detail: row.detail,
+        }
     }
 
-    pub fn node_mut(&mut self, index: NodeIndex) -> &mut Node {
-        &mut self.nodes[index]
+    pub fn edge(&self, index: EdgeIndex) -> EdgeView<'_> {
+        let row = &self.edges[index];
+        let (from, to) = (row.from as usize, row.to as usize);
+        EdgeView {
+            from,
+            to,
+            columns: self.mappings.of(
+                row.columns,
+                self.texts.text(self.nodes[from].fqn),
+                self.texts.text(self.nodes[to].fqn),
+            ),
+            pipeline: self.texts.get(row.pipeline),
+            sql: self.sql.get(&index).map(String::as_str),
+            has_more_sql: row.has_more_sql,
+            source: self.texts.get(row.source),
+            description: self.descriptions.get(&index).map(String::as_str),
+        }
     }
 
-    pub fn edge(&self, index: EdgeIndex) -> &Edge {
-        &self.edges[index]
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
     }
 
-    pub fn edge_mut(&mut self, index: EdgeIndex) -> &mut Edge {
-        &mut self.edges[index]
+    pub fn edge_count(&self) -> usize {
+        self.edges.len()
     }
 
-    pub fn nodes(&self) -> &[Node] {
-        &self.nodes
-    }
-
-    pub fn edges(&self) -> &[Edge] {
-        &self.edges
-    }
-
-    /// Edges of a node on the side that the direction looks to.
-    pub fn edges_of(&self, node: NodeIndex, direction: Direction) -> &[EdgeIndex] {
+    /// Edges of a node on the side that the direction looks to, in the order in which they came.
+    pub fn edges_of(&self, node: NodeIndex, direction: Direction) -> Edges<'_> {
         match direction {
-            Direction::Upstream => &self.above[node],
-            Direction::Downstream => &self.below[node],
+            Direction::Upstream => self.above.of(node),
+            Direction::Downstream => self.below.of(node),
         }
     }
 
@@ -179,11 +404,42 @@ impl Graph {
         direction: Direction,
     ) -> impl Iterator<Item = NodeIndex> + '_ {
         self.edges_of(node, direction)
-            .iter()
-            .map(move |&edge| match direction {
-                Direction::Upstream => self.edges[edge].from,
-                Direction::Downstream => self.edges[edge].to,
-            })
+            .map(move |edge| self.far_end(edge, direction))
+    }
+
+    /// The end of an edge that lies in this direction.
+    pub fn far_end(&self, edge: EdgeIndex, direction: Direction) -> NodeIndex {
+        let edge = &self.edges[edge];
+        match direction {
+            Direction::Upstream => edge.from as usize,
+            Direction::Downstream => edge.to as usize,
+        }
+    }
+
+    /// Finds out the order of all names once, so that long lists sort by numbers.
+    pub fn rank_names(&mut self) {
+        let mut order: Vec<NodeIndex> = (0..self.nodes.len()).collect();
+        order.sort_unstable_by(|&a, &b| self.compare_names(a, b));
+        let mut ranks = vec![0; order.len()];
+        for (rank, node) in order.into_iter().enumerate() {
+            ranks[node] = u32::try_from(rank).unwrap_or(NOBODY);
+        }
+        self.ranks = ranks;
+    }
+
+    /// The order of two nodes: by FQN, then by type.
+    pub fn by_name(&self, a: NodeIndex, b: NodeIndex) -> Ordering {
+        match (self.ranks.get(a), self.ranks.get(b)) {
+            (Some(a), Some(b)) => a.cmp(b),
+            _ => self.compare_names(a, b),
+        }
+    }
+
+    fn compare_names(&self, a: NodeIndex, b: NodeIndex) -> Ordering {
+        let (a, b) = (self.node(a), self.node(b));
+        a.fqn
+            .cmp(b.fqn)
+            .then_with(|| a.entity_type.cmp(b.entity_type))
     }
 }
 
@@ -270,7 +526,7 @@ pub(crate) mod testing {
     pub fn names(graph: &Graph, nodes: impl IntoIterator<Item = NodeIndex>) -> Vec<String> {
         nodes
             .into_iter()
-            .map(|index| graph.node(index).fqn.clone())
+            .map(|index| graph.node(index).fqn.to_owned())
             .collect()
     }
 }

@@ -8,8 +8,10 @@ mod documents;
 mod edges;
 mod index;
 mod legacy;
+mod stored;
 
 use std::{
+    collections::HashMap,
     fmt,
     sync::Arc,
     time::{Duration, Instant},
@@ -17,8 +19,7 @@ use std::{
 
 use super::{
     Catalog, CatalogError, EntitySummary, Snapshot, fqn,
-    graph::{Detail, Direction, Graph, Node, NodeIndex, Origin},
-    snapshot::Kind,
+    graph::{Detail, Direction, EdgeIndex, Graph, Node, NodeIndex, Origin},
 };
 
 pub use columns::columns_in;
@@ -73,6 +74,8 @@ pub struct Lineage {
     pub unknown_beyond: Vec<Direction>,
     /// What the reader has to know besides.
     pub notes: Vec<String>,
+    /// SQL of edges that was read for this question; see `Catalog::add_sql`.
+    pub sql: HashMap<EdgeIndex, String>,
 }
 
 impl Lineage {
@@ -84,7 +87,16 @@ impl Lineage {
             gaps: Vec::new(),
             unknown_beyond: Vec::new(),
             notes: Vec::new(),
+            sql: HashMap::new(),
         }
+    }
+
+    /// The SQL of an edge, as far as it was read.
+    pub fn sql(&self, edge: EdgeIndex) -> Option<&str> {
+        self.graph
+            .edge(edge)
+            .sql
+            .or_else(|| self.sql.get(&edge).map(String::as_str))
     }
 }
 
@@ -215,12 +227,12 @@ impl Catalog {
         match self {
             Self::Snapshot(snapshot) => {
                 let graph = Arc::clone(snapshot.lineage()?);
-                let members: Vec<(NodeIndex, u32)> = graph
-                    .nodes()
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, node)| is_within(node, service, within))
-                    .map(|(index, _)| (index, 0))
+                let members: Vec<(NodeIndex, u32)> = (0..graph.node_count())
+                    .filter(|&index| {
+                        let node = graph.node(index);
+                        is_within(node.service, node.fqn, service, within)
+                    })
+                    .map(|index| (index, 0))
                     .collect();
                 Ok(Lineage {
                     origin: Origin {
@@ -243,16 +255,13 @@ impl Catalog {
     }
 }
 
-/// Lives in the service, at or below this name.
-fn is_within(node: &Node, service: &str, within: &str) -> bool {
+/// Lives in the service, at or below this name. `lives_in` and `fqn` are those of an entity.
+fn is_within(lives_in: Option<&str>, fqn: &str, service: &str, within: &str) -> bool {
     // Search documents name the service bare, FQNs quote it where it has a dot.
-    let is_in_service = node
-        .service
-        .as_deref()
-        .is_some_and(|name| name == service || name == service_name(service));
+    let is_in_service =
+        lives_in.is_some_and(|name| name == service || name == service_name(service));
     let is_below = || {
-        node.fqn
-            .strip_prefix(within)
+        fqn.strip_prefix(within)
             .is_some_and(|rest| rest.starts_with('.'))
     };
     is_in_service && (within == service || is_below())
@@ -278,28 +287,14 @@ fn of_snapshot(snapshot: &Snapshot, entity: &EntitySummary) -> Result<Lineage, C
 fn origin(graph: &Graph, root: Option<NodeIndex>, entity: &EntitySummary) -> Origin {
     let mut origin = root.map(Origin::of_node).unwrap_or_default();
     if entity.entity_type.as_str() == "pipeline" {
-        for edge in graph.edges() {
-            if edge.pipeline.as_deref() == Some(entity.fqn.as_str()) {
+        for edge in (0..graph.edge_count()).map(|edge| graph.edge(edge)) {
+            if edge.pipeline == Some(entity.fqn.as_str()) {
                 origin.upstream.push((edge.from, 1));
                 origin.downstream.push((edge.to, 1));
             }
         }
     }
     origin
-}
-
-impl Snapshot {
-    /// The lineage of the whole copy, read once.
-    pub fn lineage(&self) -> Result<&Arc<Graph>, CatalogError> {
-        if let Some(graph) = self.lineage.get() {
-            return Ok(graph);
-        }
-        let mut graph = Graph::default();
-        for (_, document) in self.documents(Kind::SearchDocument)? {
-            documents::add(&mut graph, &document);
-        }
-        Ok(self.lineage.get_or_init(|| Arc::new(graph)))
-    }
 }
 
 /// A node that only an edge names.

@@ -1,11 +1,17 @@
 //! `doctor`: prints what the catalog's own examination finds.
 
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{CatalogChoice, Failure, block_on, output::say};
+use super::{
+    CatalogChoice, Failure, block_on,
+    environment::{SnapshotArguments, StateArguments},
+    output::say,
+};
 use crate::{
     answer::clean,
+    app,
     catalog::{
         self,
         doctor::{self, Check, State, Surroundings},
@@ -18,6 +24,10 @@ use crate::{
 pub(super) struct DoctorArguments {
     #[command(flatten)]
     catalog: CatalogChoice,
+    #[command(flatten)]
+    snapshot: SnapshotArguments,
+    #[command(flatten)]
+    state: StateArguments,
     /// One JSON object for programs.
     #[arg(long)]
     json: bool,
@@ -25,14 +35,24 @@ pub(super) struct DoctorArguments {
 
 /// Exit code 0 where everything that has to work works (warnings included), else 1.
 pub(super) fn run(arguments: &DoctorArguments) -> Result<(), Failure> {
+    let how = arguments.snapshot.settings()?;
+    let mut copy = None;
     let settings = match arguments.catalog.settings()? {
-        CatalogSettings::OpenMetadata(settings) => catalog::Settings::from(&settings),
+        CatalogSettings::OpenMetadata(settings) => {
+            copy = arguments.state.folder().map(|state| {
+                let held = app::snapshot_file(&state, &settings).look_now();
+                doctor::snapshot::look(&held, settings.identity, how, Timestamp::now())
+            });
+            catalog::Settings::from(&settings)
+        }
         CatalogSettings::None => catalog::Settings::default(),
         CatalogSettings::Demo => {
             return say("The demo catalog is part of this program: there is nothing to check.");
         }
     };
-    let checks = block_on(async { Ok(doctor::checks(&settings, &Surroundings::here()).await) })?;
+    let mut checks =
+        block_on(async { Ok(doctor::checks(&settings, &Surroundings::here()).await) })?;
+    checks.extend(copy);
     let has_failed = checks.iter().any(|check| check.state == State::Failed);
     if arguments.json {
         let checks: Vec<Value> = checks.iter().map(as_json).collect();

@@ -252,7 +252,7 @@ fn by_column(
         /// Names; the rest is counted.
         const MOST: usize = 10;
         let mut first: Vec<NodeIndex> = traced.unmapped.iter().copied().collect();
-        first.sort_by(|&a, &b| graph.node(a).fqn.cmp(&graph.node(b).fqn));
+        first.sort_by(|&a, &b| graph.by_name(a, b));
         answer.put(
             "unknown",
             json!({"total": unknown.len(), "first": lineage::names(graph, &first, MOST)}),
@@ -291,7 +291,7 @@ fn page(collected: &Lineage, items: &[Item], start: u64, limit: Option<u32>) -> 
             .map(|owner| owner.name.as_str())
             .collect();
         table.push(vec![
-            node.fqn.clone().into(),
+            node.fqn.into(),
             node.entity_type.as_str().into(),
             item.depth.into(),
             json!(owners),

@@ -108,6 +108,12 @@ impl Context {
         self
     }
 
+    /// The copy of the catalog, where there is one that this caller may see: it knows what changed
+    /// between copies. The catalog itself may be live.
+    pub fn copy(&self) -> Option<&Snapshot> {
+        self.spare.as_deref()
+    }
+
     /// The copy to turn to where the catalog is away: for tools that are about something else, and
     /// ask the catalog besides.
     pub fn spare(&self) -> Option<Catalog> {

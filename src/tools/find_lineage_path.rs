@@ -387,7 +387,7 @@ async fn look(
 
 fn names(graph: &Graph, path: &[NodeIndex]) -> Vec<String> {
     path.iter()
-        .map(|&node| graph.node(node).fqn.clone())
+        .map(|&node| graph.node(node).fqn.to_owned())
         .collect()
 }
 
@@ -397,15 +397,13 @@ fn is_pipeline(entity: &EntitySummary) -> bool {
 
 /// Puts a pipeline between what it reads and what it writes.
 fn put_between(graph: &mut Graph, pipeline: &EntitySummary) {
-    let moved: Vec<Edge> = graph
-        .edges()
-        .iter()
-        .filter(|edge| edge.pipeline.as_deref() == Some(pipeline.fqn.as_str()))
-        .cloned()
+    let moved: Vec<(NodeIndex, NodeIndex)> = (0..graph.edge_count())
+        .map(|edge| graph.edge(edge))
+        .filter(|edge| edge.pipeline == Some(pipeline.fqn.as_str()))
+        .map(|edge| (edge.from, edge.to))
         .collect();
     let node = graph.add_node(node_of(pipeline, Detail::Full));
-    for edge in moved {
-        let (from, to) = (edge.from, edge.to);
+    for (from, to) in moved {
         // The old endpoint draws the pipeline as a node of its own already.
         if from == node || to == node {
             continue;
@@ -415,7 +413,11 @@ fn put_between(graph: &mut Graph, pipeline: &EntitySummary) {
                 from,
                 to,
                 columns: Vec::new(),
-                ..edge.clone()
+                pipeline: Some(pipeline.fqn.clone()),
+                sql: None,
+                has_more_sql: false,
+                source: None,
+                description: None,
             });
         }
     }

@@ -17,8 +17,8 @@ const NAME: &str = "get_changes";
 pub const TOOL: Tool = Tool {
     name: NAME,
     title: "Get changes",
-    description: "Timeline, newest first: schema and entity changes, test results that changed, \
-                  incidents, failed ingestion; of an entity, a service or everything.",
+    description: "Timeline, newest first: changes of schema, lineage and entities, test results that \
+                  changed, incidents, failed ingestion; of an entity, a service or everything.",
     toolset: Toolset::Catalog,
     effect: Effect::Read,
     arguments: schema::of_arguments::<Arguments>,
@@ -60,6 +60,7 @@ struct Arguments {
 #[serde(rename_all = "snake_case")]
 enum Kind {
     Schema,
+    Lineage,
     Entity,
     Test,
     Incident,
@@ -70,6 +71,7 @@ impl Kind {
     fn of_catalog(self) -> ChangeKind {
         match self {
             Self::Schema => ChangeKind::Schema,
+            Self::Lineage => ChangeKind::Lineage,
             Self::Entity => ChangeKind::Entity,
             Self::Test => ChangeKind::Test,
             Self::Incident => ChangeKind::Incident,
@@ -111,6 +113,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         kinds: &kinds,
         since,
         until,
+        copy: context.copy(),
     };
     let timeline = catalog.changes(asked, context.deadline()).await;
 

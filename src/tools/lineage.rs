@@ -9,7 +9,7 @@ use crate::{
     answer::Answer,
     catalog::{
         Catalog, CatalogError, EntitySummary, EntityType, Reference, fqn,
-        graph::{Detail, Graph, Node, NodeIndex},
+        graph::{Detail, Graph, NodeIndex, NodeView},
         lineage::Lineage,
         model,
         near::near_names,
@@ -165,9 +165,9 @@ fn below<'a>(entity: &EntitySummary, column: &'a str) -> &'a str {
 }
 
 /// A column's name without that of its node.
-pub fn column_name<'a>(node: &Node, column: &'a str) -> &'a str {
+pub fn column_name<'a>(node: NodeView<'_>, column: &'a str) -> &'a str {
     column
-        .strip_prefix(node.fqn.as_str())
+        .strip_prefix(node.fqn)
         .and_then(|rest| rest.strip_prefix('.'))
         .unwrap_or(column)
 }
@@ -252,8 +252,8 @@ pub fn entity_types(argument: &str, written: &[String]) -> Result<Vec<EntityType
 }
 
 /// Counts by key, the largest first; beyond `most` keys the rest as one sum.
-pub fn counts(counts: BTreeMap<String, u64>, most: usize) -> Map<String, Value> {
-    let mut sorted: Vec<(String, u64)> = counts.into_iter().collect();
+pub fn counts(counts: BTreeMap<&str, u64>, most: usize) -> Map<String, Value> {
+    let mut sorted: Vec<(&str, u64)> = counts.into_iter().collect();
     sorted.sort_by(|(a, left), (b, right)| right.cmp(left).then_with(|| a.cmp(b)));
     let rest: Vec<u64> = sorted
         .split_off(sorted.len().min(most))
@@ -262,7 +262,7 @@ pub fn counts(counts: BTreeMap<String, u64>, most: usize) -> Map<String, Value> 
         .collect();
     let mut fields: Map<String, Value> = sorted
         .into_iter()
-        .map(|(key, count)| (key, count.into()))
+        .map(|(key, count)| (key.to_owned(), count.into()))
         .collect();
     if !rest.is_empty() {
         fields.insert(
@@ -275,10 +275,7 @@ pub fn counts(counts: BTreeMap<String, u64>, most: usize) -> Map<String, Value> 
 
 /// Names, at most so many; what is left is said as the last.
 pub fn names(graph: &Graph, nodes: &[NodeIndex], most: usize) -> Value {
-    let all: Vec<&str> = nodes
-        .iter()
-        .map(|&node| graph.node(node).fqn.as_str())
-        .collect();
+    let all: Vec<&str> = nodes.iter().map(|&node| graph.node(node).fqn).collect();
     some(&all, most)
 }
 
@@ -299,8 +296,8 @@ pub fn some<S: AsRef<str>>(all: &[S], most: usize) -> Value {
 }
 
 /// `Tier1` for `Tier.Tier1`.
-pub fn tier(node: &Node) -> Option<&str> {
-    node.tier.as_deref().map(model::tier_name)
+pub fn tier(node: NodeView<'_>) -> Option<&str> {
+    node.tier.map(model::tier_name)
 }
 
 #[cfg(test)]
@@ -309,7 +306,7 @@ mod tests {
 
     #[test]
     fn many_keys_become_one_sum() {
-        let many = BTreeMap::from([("a".into(), 1), ("b".into(), 5), ("c".into(), 2)]);
+        let many = BTreeMap::from([("a", 1), ("b", 5), ("c", 2)]);
         assert_eq!(Value::from(counts(many, 1)), json!({"b": 5, "(2 more)": 3}));
     }
 

@@ -88,7 +88,9 @@ pub async fn run(
             let arguments = pages::of_live(arguments.clone())?;
             let left = longest - longest / KEPT_FOR_THE_SNAPSHOT;
             let left = left.saturating_sub(begun.elapsed());
-            let context = context(first).ending_in(left);
+            let context = context(first)
+                .ending_in(left)
+                .with_spare(Some(Arc::clone(&snapshot)));
             let outcome = tokio::time::timeout(left, (tool.call)(&context, arguments));
             match live(outcome, &heard, patience).await {
                 Ok(outcome) => return outcome,

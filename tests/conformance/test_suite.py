@@ -90,9 +90,9 @@ def not_passed(checks: list[dict]) -> set[str]:
     return {f"{check['status']} {check['id']}" for check in checks if check["status"] not in fine}
 
 
-@pytest.mark.parametrize("run", RUNS, ids=str)
-def test_what_does_not_pass_is_what_is_listed(run, tmp_path):
-    found = results(run, tmp_path)
+def differences(run: Run, folder: Path) -> list[str]:
+    """What is not as it is listed."""
+    found = results(run, folder)
     listed = {
         entry["scenario"]: set(entry["checks"])
         for entry in EXPECTED["not_passed"]
@@ -111,7 +111,16 @@ def test_what_does_not_pass_is_what_is_listed(run, tmp_path):
     for scenario, seen in found.items():
         for check in seen:
             if f"{scenario}: {check['status']} {check['id']}, and is not listed" in wrong:
-                wrong.append(f"  {check['id']}: {check.get('errorMessage')}")
+                wrong.append(f"{scenario}: {check['id']} says {check.get('errorMessage')}")
+    return wrong
+
+
+@pytest.mark.parametrize("run", RUNS, ids=str)
+def test_what_does_not_pass_is_what_is_listed(run, tmp_path):
+    wrong = differences(run, tmp_path / "first")
+    # This scenario gives up on a stream after half a second: on a busy machine it may come late.
+    if wrong and all(line.startswith("server-stateless: ") for line in wrong):
+        wrong = differences(run, tmp_path / "again")
     assert not wrong, f"{run}:\n" + "\n".join(wrong)
 
 

@@ -1,5 +1,6 @@
 //! The snapshot in the place of an OpenMetadata that is away: what is answered, to whom, as what.
 
+mod copies;
 mod identity;
 mod outages;
 mod requests;

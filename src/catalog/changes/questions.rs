@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use futures::{StreamExt, stream};
+use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Change, ChangeKind};
+use super::{Change, ChangeKind, copies};
 use crate::{
     answer::time,
     catalog::{
@@ -14,18 +15,20 @@ use crate::{
         fqn, listing,
         quality::{Incidents, TestCase},
         scope::{Scope, Target},
-        snapshot::Kind,
+        snapshot::{Difference, Kind, Of, Snapshot},
     },
 };
 
 /// What is asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Asked<'a> {
     pub scope: &'a Scope,
     pub kinds: &'a [ChangeKind],
     /// Milliseconds since 1970.
     pub since: i64,
     pub until: i64,
+    /// A copy of this catalog that may be shown to who asks: it knows what changed between copies.
+    pub copy: Option<&'a Snapshot>,
 }
 
 /// What happened, what was looked at, and what could not be.
@@ -45,6 +48,8 @@ const LONGEST_EVENTS: i64 = 7 * time::DAY;
 const MOST_TESTS: usize = 60;
 /// Ingestion pipelines whose runs are read.
 const MOST_PIPELINES: usize = 60;
+/// Differences between copies that are read.
+const MOST_DIFFERENCES: usize = 2_000;
 const AT_ONCE: usize = 6;
 
 impl Catalog {
@@ -69,7 +74,16 @@ impl Catalog {
             ),
         );
         let mut all = Timeline::default();
-        for part in [events, versions, tests, incidents, runs] {
+        let told: Vec<Change> = [&events, &versions]
+            .into_iter()
+            .flat_map(|part| part.changes.iter().cloned())
+            .collect();
+        let copies = if wants_events || wants(&[ChangeKind::Lineage]) {
+            self.between_copies(asked, &told)
+        } else {
+            Timeline::default()
+        };
+        for part in [events, versions, tests, incidents, runs, copies] {
             all.changes.extend(part.changes);
             all.looked_at.extend(part.looked_at);
             all.missed.extend(part.missed);
@@ -93,7 +107,7 @@ impl Catalog {
         match events {
             Ok(events) => {
                 part.looked_at.push(match self {
-                    Self::Live(_) => "change events".into(),
+                    Self::Live(_) => format!("change events back to {}", time::text(since)),
                     Self::Snapshot(_) => format!("the {} change events in this copy", events.len()),
                 });
                 if since > asked.since {
@@ -111,6 +125,57 @@ impl Catalog {
                     .collect();
             }
             Err(error) => part.missed.push(format!("change events: {error}")),
+        }
+        part
+    }
+
+    /// What changed between copies, as far as events and versions did not tell it.
+    fn between_copies(&self, asked: Asked<'_>, told: &[Change]) -> Timeline {
+        let mut part = Timeline::default();
+        let copy = match self {
+            Self::Snapshot(snapshot) => Some(&**snapshot),
+            Self::Live(_) => asked.copy,
+        };
+        let Some((copy, known_since)) =
+            copy.and_then(|copy| Some((copy, copy.head().changes_since?)))
+        else {
+            if asked.kinds.contains(&ChangeKind::Lineage) {
+                part.absent.push(match copy {
+                    None => "lineage that came or went is known from copies alone, and none was \
+                             taken (`openpolicy-mcp sync`) that this call may see"
+                        .into(),
+                    Some(_) => "lineage that came or went is known from the comparison of copies, \
+                                and this is the only one so far"
+                        .into(),
+                });
+            }
+            return part;
+        };
+        let known_since = known_since.as_millisecond();
+        part.looked_at.push(format!(
+            "copies compared from {} to {}",
+            time::text(known_since),
+            time::text(copy.as_of().as_millisecond())
+        ));
+        let wants_lineage = asked.kinds.contains(&ChangeKind::Lineage);
+        if known_since > asked.since && wants_lineage {
+            part.missed.push(format!(
+                "lineage that came or went before {}: no copies were compared",
+                time::text(known_since)
+            ));
+        }
+        match differences(copy, asked) {
+            Ok((found, left)) => {
+                if left > 0 {
+                    part.missed.push(format!(
+                        "{left} older differences between copies: name an entity or a shorter time"
+                    ));
+                }
+                part.changes = copies::of_differences(&found, told, asked.until);
+            }
+            Err(error) => part
+                .missed
+                .push(format!("differences between copies: {error}")),
         }
         part
     }
@@ -303,6 +368,32 @@ impl Catalog {
             .push(format!("runs of {read} ingestion pipelines"));
         part
     }
+}
+
+/// The differences of the scope in this time, and how many older ones are left.
+fn differences(
+    copy: &Snapshot,
+    asked: Asked<'_>,
+) -> Result<(Vec<Difference>, usize), CatalogError> {
+    let time = |moment| Timestamp::from_millisecond(moment).unwrap_or_default();
+    let (since, until) = (time(asked.since), time(asked.until));
+    let Some(target) = asked.scope.target() else {
+        let found = copy.differences(Of::Everything, since, until, MOST_DIFFERENCES)?;
+        let left = found.total - found.rows.len();
+        return Ok((found.rows, left));
+    };
+    // What lies below it, and the edges that begin at it.
+    let below = copy.differences(Of::Below(&target.fqn), since, until, MOST_DIFFERENCES)?;
+    let mut left = below.total - below.rows.len();
+    let mut all = below.rows;
+    let own = copy.differences(Of::Entity(&target.fqn), since, until, MOST_DIFFERENCES)?;
+    left += own.total - own.rows.len();
+    all.extend(
+        own.rows
+            .into_iter()
+            .filter(|difference| !asked.scope.holds(&difference.fqn)),
+    );
+    Ok((all, left))
 }
 
 /// Boxed: five of them side by side would not fit a thread's stack.

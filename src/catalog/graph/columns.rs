@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Direction, Graph, NodeIndex};
+use super::{Column, Direction, Graph, Mapping, NodeIndex};
 
 /// Where a column goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,31 +48,26 @@ pub fn trace(
         let mut next_level = Vec::new();
         for (node, column) in &level {
             let mut leads_on = false;
-            for &edge in graph.edges_of(*node, direction) {
+            for edge in graph.edges_of(*node, direction) {
+                let neighbour = graph.far_end(edge, direction);
                 let edge = graph.edge(edge);
-                let neighbour = match direction {
-                    Direction::Upstream => edge.from,
-                    Direction::Downstream => edge.to,
-                };
                 if edge.columns.is_empty() {
                     if neighbour != *node {
                         trace.unmapped.insert(neighbour);
                     }
                     continue;
                 }
-                for mapping in &edge.columns {
-                    let next: Vec<&String> = match direction {
-                        Direction::Downstream if mapping.from.contains(column) => {
-                            vec![&mapping.to]
+                for mapping in edge.columns {
+                    let next: Vec<Column<'_>> = match direction {
+                        Direction::Downstream if mapping.from().any(|from| from.is(column)) => {
+                            vec![mapping.to]
                         }
-                        Direction::Upstream if mapping.to == *column => {
-                            mapping.from.iter().collect()
-                        }
+                        Direction::Upstream if mapping.to.is(column) => mapping.from().collect(),
                         _ => Vec::new(),
                     };
                     for column in next {
                         leads_on = true;
-                        let place = (neighbour, column.clone());
+                        let place = (neighbour, column.to_string());
                         if hops > depth {
                             trace.goes_on |= !seen.contains(&place);
                         } else if seen.insert(place.clone()) {
@@ -108,17 +103,16 @@ pub fn trace(
 pub fn mapped_columns(graph: &Graph, node: NodeIndex) -> BTreeSet<String> {
     let leaving = graph
         .edges_of(node, Direction::Downstream)
-        .iter()
-        .flat_map(|&edge| &graph.edge(edge).columns)
-        .flat_map(|mapping| mapping.from.iter().cloned());
+        .flat_map(|edge| graph.edge(edge).columns)
+        .flat_map(|mapping| mapping.from());
     let entering = graph
         .edges_of(node, Direction::Upstream)
-        .iter()
-        .flat_map(|&edge| &graph.edge(edge).columns)
-        .map(|mapping| mapping.to.clone());
+        .flat_map(|edge| graph.edge(edge).columns)
+        .map(|mapping| mapping.to);
     let prefix = format!("{}.", graph.node(node).fqn);
     leaving
         .chain(entering)
+        .map(|column| column.to_string())
         .filter(|column| column.starts_with(&prefix))
         .collect()
 }
@@ -140,10 +134,11 @@ pub fn shortest_column_path(
         hops += 1;
         let mut next_level = BTreeSet::new();
         for place in &level {
-            for &edge in graph.edges_of(place.0, Direction::Downstream) {
+            for edge in graph.edges_of(place.0, Direction::Downstream) {
                 let edge = graph.edge(edge);
-                for mapping in edge.columns.iter().filter(|m| m.from.contains(&place.1)) {
-                    let next = (edge.to, mapping.to.clone());
+                let leads_on = |mapping: &Mapping<'_>| mapping.from().any(|from| from.is(&place.1));
+                for mapping in edge.columns.filter(leads_on) {
+                    let next = (edge.to, mapping.to.to_string());
                     if !came_from.contains_key(&next) {
                         came_from.insert(next.clone(), Some(place.clone()));
                         next_level.insert(next);

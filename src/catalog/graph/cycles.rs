@@ -5,7 +5,7 @@ use super::{Direction, Graph, NodeIndex};
 /// Every group of these nodes that reach one another, and every node with an edge to itself; each
 /// group in the order of names, the groups in the order of their first.
 pub fn cycles(graph: &Graph, among: &[NodeIndex]) -> Vec<Vec<NodeIndex>> {
-    let mut is_among = vec![false; graph.nodes().len()];
+    let mut is_among = vec![false; graph.node_count()];
     for &node in among {
         is_among[node] = true;
     }
@@ -19,9 +19,9 @@ pub fn cycles(graph: &Graph, among: &[NodeIndex]) -> Vec<Vec<NodeIndex>> {
         })
         .collect();
     for group in &mut groups {
-        group.sort_by(|&a, &b| graph.node(a).fqn.cmp(&graph.node(b).fqn));
+        group.sort_by(|&a, &b| graph.by_name(a, b));
     }
-    groups.sort_by(|a, b| graph.node(a[0]).fqn.cmp(&graph.node(b[0]).fqn));
+    groups.sort_by(|a, b| graph.by_name(a[0], b[0]));
     groups
 }
 
@@ -32,7 +32,7 @@ fn strongly_connected(
     is_among: &[bool],
 ) -> Vec<Vec<NodeIndex>> {
     const UNSEEN: usize = usize::MAX;
-    let size = graph.nodes().len();
+    let size = graph.node_count();
     let mut order = vec![UNSEEN; size];
     let mut lowest = vec![0; size];
     let mut is_open = vec![false; size];
@@ -43,25 +43,25 @@ fn strongly_connected(
         if order[start] != UNSEEN {
             continue;
         }
-        // A node and how many of its edges were followed.
-        let mut path = vec![(start, 0)];
-        while let Some((node, followed)) = path.last_mut() {
+        // A node and its edges that were not followed yet.
+        let edges_of = |node| graph.edges_of(node, Direction::Downstream);
+        let mut path = vec![(start, edges_of(start))];
+        while let Some((node, edges)) = path.last_mut() {
             let node = *node;
-            if *followed == 0 && order[node] == UNSEEN {
+            if order[node] == UNSEEN {
                 order[node] = seen;
                 lowest[node] = seen;
                 seen += 1;
                 open.push(node);
                 is_open[node] = true;
             }
-            if let Some(&edge) = graph.edges_of(node, Direction::Downstream).get(*followed) {
-                *followed += 1;
-                let next = graph.edge(edge).to;
+            if let Some(edge) = edges.next() {
+                let next = graph.far_end(edge, Direction::Downstream);
                 if !is_among[next] {
                     continue;
                 }
                 if order[next] == UNSEEN {
-                    path.push((next, 0));
+                    path.push((next, edges_of(next)));
                 } else if is_open[next] {
                     lowest[node] = lowest[node].min(order[next]);
                 }
@@ -97,7 +97,7 @@ mod tests {
 
     fn named(edges: &str) -> Vec<String> {
         let graph = graph(edges);
-        let all: Vec<_> = (0..graph.nodes().len()).collect();
+        let all: Vec<_> = (0..graph.node_count()).collect();
         cycles(&graph, &all)
             .into_iter()
             .map(|group| names(&graph, group).join(" "))
@@ -123,7 +123,7 @@ mod tests {
             .map(|n| format!("n{n}>n{}", (n + 1) % 20_000))
             .collect();
         let graph = graph(&edges.join(" "));
-        let all: Vec<_> = (0..graph.nodes().len()).collect();
+        let all: Vec<_> = (0..graph.node_count()).collect();
         assert_eq!(cycles(&graph, &all)[0].len(), 20_000);
     }
 
@@ -141,7 +141,7 @@ mod tests {
         /// Two nodes stand in one cycle if and only if each is downstream of the other.
         #[test]
         fn agrees_with_walks_from_every_node(graph in any_graph()) {
-            let all: Vec<NodeIndex> = (0..graph.nodes().len()).collect();
+            let all: Vec<NodeIndex> = (0..graph.node_count()).collect();
             let mut group_of = vec![None; all.len()];
             for (number, group) in cycles(&graph, &all).into_iter().enumerate() {
                 for node in group {

@@ -21,7 +21,7 @@ pub fn shortest_paths(
     limit: usize,
 ) -> Option<ShortestPaths> {
     // Hops to the far end, so that the way from the near end never turns into a dead end.
-    let mut hops = vec![u32::MAX; graph.nodes().len()];
+    let mut hops = vec![u32::MAX; graph.node_count()];
     let reached = walk(
         graph,
         &Origin::of_node(to),
@@ -39,11 +39,11 @@ pub fn shortest_paths(
             .neighbours(node, Direction::Downstream)
             .filter(|&next| hops[next] != u32::MAX && hops[next] + 1 == hops[node])
             .collect();
-        next.sort_by(|&a, &b| graph.node(a).fqn.cmp(&graph.node(b).fqn));
+        next.sort_by(|&a, &b| graph.by_name(a, b));
         next
     };
     // Ways to the far end by node; visits come in the order of hops.
-    let mut ways = vec![0_u64; graph.nodes().len()];
+    let mut ways = vec![0_u64; graph.node_count()];
     ways[to] = 1;
     for visit in reached.visits.iter().filter(|visit| visit.depth > 0) {
         ways[visit.node] = nearer(visit.node)

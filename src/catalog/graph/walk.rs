@@ -78,7 +78,7 @@ impl Walk {
 
 /// Everything within `depth` hops of the origin in this direction.
 pub fn walk(graph: &Graph, origin: &Origin, direction: Direction, depth: u32) -> Walk {
-    let mut seen = vec![false; graph.nodes().len()];
+    let mut seen = vec![false; graph.node_count()];
     let mut visits = Vec::new();
     let mut waiting = origin.starts(direction).to_vec();
     waiting.sort_by_key(|&(node, hops)| (hops, node));
@@ -172,14 +172,12 @@ mod tests {
 
     /// Hops by relaxing every edge until nothing changes: slow and plainly right.
     fn hops_by_relaxing(graph: &Graph, root: NodeIndex, direction: Direction) -> Vec<Option<u32>> {
-        let mut hops = vec![None; graph.nodes().len()];
+        let mut hops = vec![None; graph.node_count()];
         hops[root] = Some(0);
-        for _ in 0..graph.nodes().len() {
-            for edge in graph.edges() {
-                let (near, far) = match direction {
-                    Direction::Upstream => (edge.to, edge.from),
-                    Direction::Downstream => (edge.from, edge.to),
-                };
+        for _ in 0..graph.node_count() {
+            for edge in 0..graph.edge_count() {
+                let near = graph.far_end(edge, direction.reversed());
+                let far = graph.far_end(edge, direction);
                 if let Some(near) = hops[near]
                     && hops[far].is_none_or(|known| known > near + 1)
                 {
@@ -196,7 +194,7 @@ mod tests {
             let direction = if up { Direction::Upstream } else { Direction::Downstream };
             let walk = walk(&graph, &Origin::of_node(0), direction, depth);
             let hops = hops_by_relaxing(&graph, 0, direction);
-            let mut reached = vec![None; graph.nodes().len()];
+            let mut reached = vec![None; graph.node_count()];
             for visit in &walk.visits {
                 prop_assert!(reached[visit.node].is_none(), "reached twice");
                 reached[visit.node] = Some(visit.depth);

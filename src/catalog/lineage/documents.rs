@@ -10,6 +10,39 @@ use crate::catalog::{
 
 /// Adds a search document's entity and the edges into it. `None` for a document without a name.
 pub(super) fn add(graph: &mut Graph, document: &Value) -> Option<NodeIndex> {
+    add_with(graph, document, true)
+}
+
+/// The same; of SQL only whether there is any.
+pub(super) fn add_without_sql(graph: &mut Graph, document: &Value) -> Option<NodeIndex> {
+    add_with(graph, document, false)
+}
+
+/// The SQL of an edge into the entity of a search document.
+pub(super) fn sql_between(document: &Value, from: &str, from_type: &str) -> Option<String> {
+    let edges = document.get("upstreamLineage").and_then(Value::as_array);
+    edges
+        .into_iter()
+        .flatten()
+        .filter(|edge| {
+            let end = edge.get("fromEntity");
+            let is = |field, wanted| {
+                end.and_then(|end| wire::text(end, field)).as_deref() == Some(wanted)
+            };
+            is("fullyQualifiedName", from) && is("type", from_type)
+        })
+        .find_map(|edge| sql(document, edge))
+}
+
+fn sql(document: &Value, edge: &Value) -> Option<String> {
+    wire::text(edge, "sqlQuery").or_else(|| {
+        // Long SQL stands once in the document, under a key that its edges name.
+        let key = wire::text(edge, "sqlQueryKey")?;
+        wire::text(document.get("lineageSqlQueries")?, &key)
+    })
+}
+
+fn add_with(graph: &mut Graph, document: &Value, keeps_sql: bool) -> Option<NodeIndex> {
     let entity = wire::summary(document, None)?;
     let to = graph.add_node(node_of(&entity, Detail::Full));
     for edge in document
@@ -29,18 +62,17 @@ pub(super) fn add(graph: &mut Graph, document: &Value) -> Option<NodeIndex> {
         };
         let id = wire::text(from, "id").unwrap_or_default();
         let from = graph.add_node(named(&fqn, &entity_type, &id));
-        let sql = wire::text(edge, "sqlQuery").or_else(|| {
-            // Long SQL stands once in the document, under a key that its edges name.
-            let key = wire::text(edge, "sqlQueryKey")?;
-            wire::text(document.get("lineageSqlQueries")?, &key)
-        });
+        let sql = sql(document, edge);
+        let has_sql_elsewhere =
+            sql.is_none() && edge.get("sqlQueryKey").is_some_and(Value::is_string);
+        let is_left_out = sql.is_some() && !keeps_sql;
         graph.add_edge(Edge {
             from,
             to,
             columns: mappings(edge.get("columns")),
             pipeline: edge.get("pipeline").and_then(pipeline),
-            has_more_sql: sql.is_none() && edge.get("sqlQueryKey").is_some_and(Value::is_string),
-            sql,
+            has_more_sql: has_sql_elsewhere || is_left_out,
+            sql: sql.filter(|_| keeps_sql),
             source: wire::text(edge, "source"),
             description: wire::text(edge, "description"),
         });
@@ -98,12 +130,12 @@ mod tests {
             }),
         )
         .unwrap();
-        assert_eq!(graph.nodes().len(), 3);
+        assert_eq!(graph.node_count(), 3);
         assert_eq!(graph.node(1).name, "b.1");
         let edge = graph.edge(graph.edge_between(1, to).unwrap());
-        assert_eq!(edge.columns.len(), 1);
-        assert_eq!(edge.pipeline.as_deref(), Some("airflow.load"));
-        assert_eq!(edge.sql.as_deref(), Some("INSERT …"));
+        assert_eq!(edge.columns.to_vec().len(), 1);
+        assert_eq!(edge.pipeline, Some("airflow.load"));
+        assert_eq!(edge.sql, Some("INSERT …"));
         let other = graph.edge(graph.edge_between(2, to).unwrap());
         assert!(other.has_more_sql && other.sql.is_none());
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Lineage, before, documents, node_of};
 use crate::catalog::{
-    Catalog, CatalogError, Client, EntitySummary, Reference,
+    Catalog, CatalogError, Client, EntitySummary, Reference, Snapshot,
     client::{Method, Write},
     graph::{ColumnMapping, Detail, EdgeIndex, NodeIndex},
     wire,
@@ -92,16 +92,21 @@ impl Catalog {
                     .find(&from.fqn, Some(&from.entity_type))
                     .zip(graph.find(&to.fqn, Some(&to.entity_type)))
                     .and_then(|(from, to)| graph.edge_between(from, to));
-                Ok(found.map(|edge| {
-                    let edge = graph.edge(edge);
-                    EdgeDetails {
-                        columns: edge.columns.clone(),
-                        pipeline: edge.pipeline.clone(),
-                        sql: edge.sql.clone(),
-                        source: edge.source.clone(),
-                        description: edge.description.clone(),
-                        pipeline_reference: None,
-                    }
+                let Some(index) = found else {
+                    return Ok(None);
+                };
+                let edge = graph.edge(index);
+                let sql = match edge.sql {
+                    None if edge.has_more_sql => snapshot.sql_of(graph, index)?,
+                    sql => sql.map(str::to_owned),
+                };
+                Ok(Some(EdgeDetails {
+                    columns: edge.columns.to_vec(),
+                    pipeline: edge.pipeline.map(str::to_owned),
+                    sql,
+                    source: edge.source.map(str::to_owned),
+                    description: edge.description.map(str::to_owned),
+                    pipeline_reference: None,
                 }))
             }
         }
@@ -171,15 +176,16 @@ impl Catalog {
             .copied()
             .filter(|&edge| lineage.graph.edge(edge).has_more_sql)
             .collect();
-        let Self::Live(client) = self else {
-            return wanted.len();
+        let client = match self {
+            Self::Live(client) => client,
+            Self::Snapshot(snapshot) => return sql_of_snapshot(snapshot, lineage, &wanted),
         };
         let ends: Vec<(EdgeIndex, String, String)> = wanted
             .iter()
             .take(MOST)
             .map(|&edge| {
                 let ends = lineage.graph.edge(edge);
-                let id = |node| lineage.graph.node(node).id.clone();
+                let id = |node| lineage.graph.node(node).id.to_owned();
                 (edge, id(ends.from), id(ends.to))
             })
             .collect();
@@ -191,18 +197,13 @@ impl Catalog {
             .buffered(AT_A_TIME)
             .collect()
             .await;
-        let graph = Arc::make_mut(&mut lineage.graph);
+        let mut left = wanted.len();
         for (index, details) in answers {
             if let Some(sql) = details.flatten().and_then(|details| details.sql) {
-                let edge = graph.edge_mut(index);
-                edge.sql = Some(sql);
-                edge.has_more_sql = false;
+                left -= usize::from(lineage.sql.insert(index, sql).is_none());
             }
         }
-        wanted
-            .iter()
-            .filter(|&&edge| graph.edge(edge).has_more_sql)
-            .count()
+        left
     }
 
     /// Reads owners, tier and domains of these nodes where the walk gave bare references only, one
@@ -227,7 +228,7 @@ impl Catalog {
             .take(MOST)
             .map(|&index| {
                 let node = lineage.graph.node(index);
-                let reference = Reference::to(node.entity_type.clone(), node.fqn.clone());
+                let reference = Reference::to(node.entity_type.clone(), node.fqn.to_owned());
                 (index, reference)
             })
             .collect();
@@ -242,7 +243,7 @@ impl Catalog {
         let graph = Arc::make_mut(&mut lineage.graph);
         for (index, entity) in answers {
             if let Some(entity) = entity {
-                *graph.node_mut(index) = node_of(&entity, Detail::Full);
+                graph.replace_node(index, node_of(&entity, Detail::Full));
             }
         }
         wanted
@@ -250,6 +251,20 @@ impl Catalog {
             .filter(|&&node| graph.node(node).detail != Detail::Full)
             .count()
     }
+}
+
+/// Reads the SQL of these edges, which a snapshot does not keep in memory; how many have none.
+fn sql_of_snapshot(snapshot: &Snapshot, lineage: &mut Lineage, edges: &[EdgeIndex]) -> usize {
+    let mut left = 0;
+    for &edge in edges {
+        match snapshot.sql_of(&lineage.graph, edge) {
+            Ok(Some(sql)) => {
+                lineage.sql.insert(edge, sql);
+            }
+            Ok(None) | Err(_) => left += 1,
+        }
+    }
+    left
 }
 
 async fn live_edge(

@@ -119,8 +119,11 @@ impl Collector<'_> {
                     }),
                     Err(trouble) => return Err(trouble.into_error()),
                 }
-                let members: Vec<(NodeIndex, u32)> = (0..self.graph.nodes().len())
-                    .filter(|&index| is_within(self.graph.node(index), service, within))
+                let members: Vec<(NodeIndex, u32)> = (0..self.graph.node_count())
+                    .filter(|&index| {
+                        let node = self.graph.node(index);
+                        is_within(node.service, node.fqn, service, within)
+                    })
                     .map(|index| (index, 0))
                     .collect();
                 let origin = Origin {

@@ -104,7 +104,7 @@ pub(super) async fn collect_container(
         let returned = page.documents.len() as u64;
         for entity in page.documents.iter().filter_map(|d| wire::summary(d, None)) {
             let node = node_of(&entity, Detail::Full);
-            if is_within(&node, service, within) {
+            if is_within(node.service.as_deref(), &node.fqn, service, within) {
                 members.push((graph.add_node(node), 0));
             }
         }
@@ -196,7 +196,7 @@ async fn follow(
             .iter()
             .map(|&node| {
                 let node = graph.node(node);
-                (node.entity_type.clone(), node.fqn.clone())
+                (node.entity_type.clone(), node.fqn.to_owned())
             })
             .collect();
         let answers: Vec<Option<Result<Value, CatalogError>>> = stream::iter(questions)
@@ -228,7 +228,7 @@ async fn follow(
             }
         }
         covered += hops.0.max(hops.1);
-        if graph.nodes().len() > MOST_NODES {
+        if graph.node_count() > MOST_NODES {
             return Some(Gap::TooMany {
                 direction,
                 depth: covered,

@@ -309,6 +309,7 @@ impl Catalog {
             kinds: &[ChangeKind::Schema],
             since,
             until: now,
+            copy: None,
         };
         let timeline = Box::pin(self.changes(asked, deadline)).await;
         part.missed.extend(timeline.missed);

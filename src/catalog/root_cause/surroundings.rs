@@ -210,19 +210,13 @@ impl Around {
             .collect();
         for (&index, &depth) in &depths {
             let node = graph.node(index);
-            self.place(
-                &node.fqn,
-                &node.entity_type,
-                &node.id,
-                depth,
-                node.is_deleted,
-            );
-            self.place_service(node.service.as_deref(), &node.fqn, depth);
+            self.place(node.fqn, node.entity_type, node.id, depth, node.is_deleted);
+            self.place_service(node.service, node.fqn, depth);
             if node.entity_type.as_str() == "pipeline" {
-                self.place_pipeline(&node.fqn, depth);
+                self.place_pipeline(node.fqn, depth);
             }
-            for &edge in graph.edges_of(index, Direction::Upstream) {
-                if let Some(pipeline) = &graph.edge(edge).pipeline {
+            for edge in graph.edges_of(index, Direction::Upstream) {
+                if let Some(pipeline) = graph.edge(edge).pipeline {
                     self.place_pipeline(pipeline, depth + 1);
                 }
             }

@@ -8,7 +8,7 @@ use super::super::lineage;
 use crate::{
     answer::Table,
     catalog::{
-        graph::{Detail, Graph, Node, NodeIndex},
+        graph::{Detail, Graph, NodeIndex, NodeView},
         lineage::Lineage,
     },
 };
@@ -39,22 +39,21 @@ pub fn sort(graph: &Graph, items: &mut [Item]) {
         tier_key(left)
             .cmp(&tier_key(right))
             .then(a.depth.cmp(&b.depth))
-            .then_with(|| left.fqn.cmp(&right.fqn))
-            .then_with(|| left.entity_type.cmp(&right.entity_type))
+            .then_with(|| graph.by_name(a.node, b.node))
     });
 }
 
 /// `Tier1` sorts before `Tier2`, and everything before no tier.
-fn tier_key(node: &Node) -> (bool, &str) {
+fn tier_key(node: NodeView<'_>) -> (bool, &str) {
     (node.tier.is_none(), lineage::tier(node).unwrap_or_default())
 }
 
-pub struct Affected {
+pub struct Affected<'a> {
     total: u64,
-    by_type: BTreeMap<String, u64>,
-    by_tier: BTreeMap<String, u64>,
-    by_owner: BTreeMap<String, u64>,
-    by_domain: BTreeMap<String, u64>,
+    by_type: BTreeMap<&'a str, u64>,
+    by_tier: BTreeMap<&'a str, u64>,
+    by_owner: BTreeMap<&'a str, u64>,
+    by_domain: BTreeMap<&'a str, u64>,
     dashboards: Vec<String>,
 }
 
@@ -65,8 +64,8 @@ pub struct Notify {
     pub left: usize,
 }
 
-impl Affected {
-    pub fn of(graph: &Graph, items: &[Item]) -> Self {
+impl<'a> Affected<'a> {
+    pub fn of(graph: &'a Graph, items: &[Item]) -> Self {
         let mut affected = Self {
             total: items.len() as u64,
             by_type: BTreeMap::new(),
@@ -86,16 +85,13 @@ impl Affected {
             count(&mut affected.by_type, &[node.entity_type.as_str()], absent);
             let tier: Vec<&str> = lineage::tier(node).into_iter().collect();
             count(&mut affected.by_tier, &tier, absent);
-            let owners: Vec<&str> = node
-                .owners
-                .iter()
-                .map(|owner| owner.name.as_str())
-                .collect();
+            let owners = node.owners.iter().map(|owner| owner.name.as_str());
+            let owners: Vec<&str> = owners.collect();
             count(&mut affected.by_owner, &owners, absent);
             let domains: Vec<&str> = node.domains.iter().map(String::as_str).collect();
             count(&mut affected.by_domain, &domains, absent);
             if node.entity_type.as_str() == "dashboard" {
-                affected.dashboards.push(node.fqn.clone());
+                affected.dashboards.push(node.fqn.to_owned());
             }
         }
         affected
@@ -137,7 +133,7 @@ impl Affected {
         let mut owners: BTreeMap<&str, Owned<'_>> = BTreeMap::new();
         for (position, item) in items.iter().enumerate() {
             let node = graph.node(item.node);
-            for owner in &node.owners {
+            for owner in node.owners {
                 let owned = owners.entry(owner.name.as_str()).or_insert_with(|| Owned {
                     kind: &owner.kind,
                     first: position,
@@ -146,7 +142,7 @@ impl Affected {
                 });
                 owned.count += 1;
                 if owned.most_important.len() < MOST_OF_ONE {
-                    owned.most_important.push(&node.fqn);
+                    owned.most_important.push(node.fqn);
                 }
             }
         }
@@ -174,11 +170,11 @@ impl Affected {
 }
 
 /// Counts each key once, or that there is none.
-fn count(counts: &mut BTreeMap<String, u64>, keys: &[&str], absent: &str) {
+fn count<'a>(counts: &mut BTreeMap<&'a str, u64>, keys: &[&'a str], absent: &'a str) {
     if keys.is_empty() {
-        *counts.entry(absent.to_owned()).or_default() += 1;
+        *counts.entry(absent).or_default() += 1;
     }
     for key in keys {
-        *counts.entry((*key).to_owned()).or_default() += 1;
+        *counts.entry(key).or_default() += 1;
     }
 }

@@ -139,7 +139,7 @@ fn put_unmapped(answer: &mut Answer, graph: &Graph, unmapped: &BTreeSet<NodeInde
         return;
     }
     let mut nodes: Vec<NodeIndex> = unmapped.iter().copied().collect();
-    nodes.sort_by(|&a, &b| graph.node(a).fqn.cmp(&graph.node(b).fqn));
+    nodes.sort_by(|&a, &b| graph.by_name(a, b));
     answer.put(
         "table_level_only",
         json!({"total": nodes.len(), "entities": lineage::names(graph, &nodes, MOST)}),

@@ -107,11 +107,7 @@ impl Listing {
             let key = |row: &Row| (row.depth.abs(), row.depth > 0);
             key(a)
                 .cmp(&key(b))
-                .then_with(|| graph.node(a.node).fqn.cmp(&graph.node(b.node).fqn))
-                .then_with(|| {
-                    let entity_type = |row: &Row| &graph.node(row.node).entity_type;
-                    entity_type(a).cmp(entity_type(b))
-                })
+                .then_with(|| graph.by_name(a.node, b.node))
         });
     }
 
@@ -124,7 +120,7 @@ impl Listing {
         let mut by_type = BTreeMap::new();
         for row in &self.rows {
             *by_type
-                .entry(graph.node(row.node).entity_type.to_string())
+                .entry(graph.node(row.node).entity_type.as_str())
                 .or_default() += 1;
         }
         if !by_type.is_empty() {
@@ -148,7 +144,7 @@ impl Listing {
     pub fn keep_types(&mut self, graph: &Graph, types: &[EntityType]) {
         if !types.is_empty() {
             self.rows
-                .retain(|row| types.contains(&graph.node(row.node).entity_type));
+                .retain(|row| types.contains(graph.node(row.node).entity_type));
         }
     }
 
@@ -172,8 +168,7 @@ impl Listing {
         listed
             .iter()
             .flat_map(|&node| graph.edges_of(node, Direction::Downstream))
-            .copied()
-            .filter(|&edge| listed.contains(&graph.edge(edge).to))
+            .filter(|&edge| listed.contains(&graph.far_end(edge, Direction::Downstream)))
             .collect()
     }
 
@@ -199,7 +194,7 @@ impl Listing {
                 let mut rows: Vec<Value> = edges
                     .iter()
                     .filter(|edge| (first..end).contains(&edge.later))
-                    .map(|edge| edge.row(graph))
+                    .map(|edge| edge.row(collected))
                     .collect();
                 // An edge takes place that nodes do not have: the list ends where both fit.
                 let room = answer.room();
@@ -261,7 +256,7 @@ impl Listing {
         for row in &self.rows[first..end] {
             let node = collected.graph.node(row.node);
             table.push(vec![
-                node.fqn.clone().into(),
+                node.fqn.into(),
                 node.entity_type.as_str().into(),
                 row.depth.into(),
                 json!(row.columns),
@@ -306,11 +301,13 @@ struct PlacedEdge {
 }
 
 impl PlacedEdge {
-    fn row(&self, graph: &Graph) -> Value {
+    fn row(&self, collected: &Lineage) -> Value {
+        let graph = &collected.graph;
         let edge = graph.edge(self.edge);
         let (from, to) = (graph.node(edge.from), graph.node(edge.to));
         let columns: Vec<String> = edge
             .columns
+            .to_vec()
             .iter()
             .map(|mapping| {
                 let sources: Vec<&str> = mapping
@@ -330,7 +327,11 @@ impl PlacedEdge {
             self.to.into(),
             json!(columns),
             json!(edge.pipeline),
-            json!(edge.sql.as_deref().map(|sql| clean::text(sql, LONGEST_SQL))),
+            json!(
+                collected
+                    .sql(self.edge)
+                    .map(|sql| clean::text(sql, LONGEST_SQL))
+            ),
             json!(edge.source),
         ];
         // Cells at the end that say nothing are left away.

@@ -129,3 +129,58 @@ fn a_server_whose_snapshot_answers_is_ready_and_says_why() {
         "{ready}"
     );
 }
+
+#[test]
+fn doctor_says_whether_there_is_one_how_old_and_whether_it_is_sound() {
+    let url = format!("http://{}", nowhere());
+    let state = State::with_copy_of(&url);
+    let snapshot = |more: &[&str]| -> Value {
+        let (_, said, _) = run(&[&["doctor", "--json"], more].concat(), &url, &state);
+        let said: Value = serde_json::from_str(&said).expect("JSON");
+        let checks = said["checks"].as_array().expect("checks").iter();
+        checks
+            .filter(|check| check["name"] == "snapshot")
+            .cloned()
+            .next()
+            .expect("a look at the snapshot")
+    };
+    state.put_copy(&url, &jiff::Timestamp::now().to_string());
+    let found = snapshot(&[]);
+    assert_eq!(found["state"], "ok", "{found}");
+    let finding = found["finding"].as_str().unwrap();
+    assert!(
+        finding.contains("1.12.6") && finding.contains("old"),
+        "{finding}"
+    );
+    let found = snapshot(&["--catalog", "live"]);
+    assert!(
+        found["finding"].as_str().unwrap().contains("not used"),
+        "{found}"
+    );
+    // Old.
+    state.put_copy(&url, "2026-01-01T00:00:00Z");
+    assert_eq!(snapshot(&[])["state"], "warning");
+    // Damaged in the middle, where no first look sees it.
+    let path = state.put_copy(&url, &jiff::Timestamp::now().to_string());
+    let mut bytes = std::fs::read(&path).expect("the file");
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 64].fill(0xAA);
+    std::fs::write(&path, bytes).expect("the file");
+    let found = snapshot(&[]);
+    assert_eq!(found["state"], "failed", "{found}");
+    assert!(
+        found["finding"].as_str().unwrap().contains("damaged"),
+        "{found}"
+    );
+    // None.
+    std::fs::remove_file(&path).expect("no file");
+    let found = snapshot(&[]);
+    assert_eq!(found["state"], "skipped", "{found}");
+    assert!(
+        found["advice"]
+            .as_str()
+            .unwrap()
+            .contains("openpolicy-mcp sync"),
+        "{found}"
+    );
+}
