@@ -74,7 +74,8 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
     if let CatalogSettings::OpenMetadata(catalog) = &settings.catalog
         && let Some((every, state)) = settings.sync_every.zip(settings.state.clone())
     {
-        refresh::start(every, catalog.clone(), state, shutdown.clone());
+        refresh::start(every, catalog.clone(), state, shutdown.clone())
+            .map_err(|error| AppError::Start(format!("no thread for the snapshot: {error}")))?;
     }
     let (catalog, snapshot, state) = (settings.catalog, settings.snapshot, settings.state);
     let lazy = Arc::new(LazyCatalogs::new(move || {

@@ -1,9 +1,12 @@
 //! Keeps the snapshot of the catalog fresh in the background.
 //!
-//! Its requests have connections and permits of their own, so that calls wait for none of them.
+//! It has a thread, connections and permits of its own, so that calls wait for none of it.
 //! One process of a state folder copies at a time; the others notice the new file.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -28,54 +31,67 @@ pub fn start(
     settings: OpenMetadataSettings,
     state: PathBuf,
     shutdown: CancellationToken,
+) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    std::thread::Builder::new()
+        .name("snapshot".into())
+        .spawn(move || runtime.block_on(keep_fresh(every, &settings, &state, &shutdown)))?;
+    Ok(())
+}
+
+async fn keep_fresh(
+    every: Duration,
+    settings: &OpenMetadataSettings,
+    state: &Path,
+    shutdown: &CancellationToken,
 ) {
-    tokio::spawn(async move {
-        loop {
-            let wait = match due(&settings, &state).await {
-                Ok(age) => age.map_or(Duration::ZERO, |age| every.saturating_sub(age)),
-                Err(reason) => {
-                    tracing::warn!(reason, "The snapshot has no place");
-                    LOOK_AGAIN.min(every)
-                }
-            };
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(wait) => {}
+    let mut pause = Duration::ZERO;
+    loop {
+        let wait = match due(settings, state).await {
+            Ok(age) => age.map_or(Duration::ZERO, |age| every.saturating_sub(age)),
+            Err(reason) => {
+                tracing::warn!(reason, "The snapshot has no place");
+                LOOK_AGAIN
             }
-            let outcome = tokio::select! {
-                // What was written stays for the next.
-                () = shutdown.cancelled() => return,
-                outcome = copied(&settings, &state) => outcome,
-            };
-            match outcome {
-                Ok(summary) => told(&summary),
-                Err(SyncError::Held(holder)) => {
-                    tracing::debug!(%holder, "Another process copies the catalog");
-                    tokio::time::sleep(LOOK_AGAIN.min(every)).await;
-                }
-                Err(error @ SyncError::NeedsApproval { .. }) => {
-                    tracing::warn!(
-                        reason = %error,
-                        "The snapshot is not kept fresh: run `openpolicy-mcp sync --yes` when it suits"
-                    );
-                    return;
-                }
-                Err(error) => {
-                    metrics::counter!("openpolicy_snapshot_copies_total", "outcome" => "failed")
-                        .increment(1);
-                    tracing::warn!(reason = %error, "The snapshot could not be brought up to date");
-                    tokio::time::sleep(LOOK_AGAIN.min(every)).await;
-                }
+        };
+        let outcome = tokio::select! {
+            // What was written stays for the next.
+            () = shutdown.cancelled() => return,
+            outcome = async {
+                tokio::time::sleep(wait.max(pause)).await;
+                copied(settings, state).await
+            } => outcome,
+        };
+        pause = match outcome {
+            Ok(summary) => {
+                told(&summary);
+                Duration::ZERO
             }
-        }
-    });
+            Err(SyncError::Held(holder)) => {
+                tracing::debug!(%holder, "Another process copies the catalog");
+                LOOK_AGAIN.min(every)
+            }
+            Err(error @ SyncError::NeedsApproval { .. }) => {
+                tracing::warn!(
+                    reason = %error,
+                    "The snapshot is not kept fresh: run `openpolicy-mcp sync --yes` when it suits"
+                );
+                return;
+            }
+            Err(error) => {
+                metrics::counter!("openpolicy_snapshot_copies_total", "outcome" => "failed")
+                    .increment(1);
+                tracing::warn!(reason = %error, "The snapshot could not be brought up to date");
+                LOOK_AGAIN.min(every)
+            }
+        };
+    }
 }
 
 /// How old the snapshot is; none where there is none that can be used.
-async fn due(
-    settings: &OpenMetadataSettings,
-    state: &std::path::Path,
-) -> Result<Option<Duration>, String> {
+async fn due(settings: &OpenMetadataSettings, state: &Path) -> Result<Option<Duration>, String> {
     let place = place(settings, state).map_err(|error| error.to_string())?;
     let opened = tokio::task::spawn_blocking(move || Snapshot::open(&place.snapshot()));
     let as_of = match opened.await {
@@ -86,17 +102,11 @@ async fn due(
     Ok(Some(Duration::try_from(age).unwrap_or_default()))
 }
 
-fn place(
-    settings: &OpenMetadataSettings,
-    state: &std::path::Path,
-) -> Result<Place, sync::PlaceError> {
+fn place(settings: &OpenMetadataSettings, state: &Path) -> Result<Place, sync::PlaceError> {
     Place::of(&StateFolder::at(state)?, settings)
 }
 
-async fn copied(
-    settings: &OpenMetadataSettings,
-    state: &std::path::Path,
-) -> Result<Summary, SyncError> {
+async fn copied(settings: &OpenMetadataSettings, state: &Path) -> Result<Summary, SyncError> {
     let place = place(settings, state)?;
     let failed = |error| SyncError::Catalog {
         stage: "the address of OpenMetadata".into(),

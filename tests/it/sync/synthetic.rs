@@ -254,7 +254,7 @@ impl World {
     }
 
     /// Tables that are there, deleted ones apart.
-    fn alive(&self) -> impl Iterator<Item = usize> {
+    fn alive(&self) -> impl Iterator<Item = usize> + Clone {
         (0..self.tables).filter(|table| !self.gone.contains(table) && !self.deleted.contains(table))
     }
 
@@ -423,7 +423,7 @@ impl World {
     fn upstream(&self, table: usize) -> impl Iterator<Item = usize> {
         let edges = self.edges_of_each.min(table);
         (1..=edges)
-            .map(move |edge| table - 1 - (table * 7 + edge * 13) % table.min(50) / 1)
+            .map(move |edge| table - 1 - (table * 7 + edge * 13) % table.min(50))
             .collect::<BTreeSet<usize>>()
             .into_iter()
     }
