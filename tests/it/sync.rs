@@ -1,6 +1,8 @@
 //! Copies of a catalog: what is copied, what is said of it, and that nothing breaks the one before.
 
+mod generated;
 mod live;
+mod synthetic;
 
 use std::{path::Path, sync::Arc, time::Duration};
 

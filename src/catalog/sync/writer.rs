@@ -1,5 +1,7 @@
 //! The file of the copy beside the requests: written on a thread that may wait for the disk.
 
+use std::sync::Mutex;
+
 use super::SyncError;
 use crate::catalog::snapshot::{
     SnapshotError,
@@ -7,13 +9,16 @@ use crate::catalog::snapshot::{
 };
 
 pub struct Writer {
-    /// Away while something is written.
-    draft: Option<Draft>,
+    /// Away while something is written. Behind a lock because a connection is not shared between
+    /// threads; never waited for, as whoever writes has the writer for themselves.
+    draft: Mutex<Option<Draft>>,
 }
 
 impl Writer {
     pub fn new(draft: Draft) -> Self {
-        Self { draft: Some(draft) }
+        Self {
+            draft: Mutex::new(Some(draft)),
+        }
     }
 
     /// Works on the file.
@@ -21,14 +26,14 @@ impl Writer {
         &mut self,
         work: impl FnOnce(&mut Draft) -> Result<T, SnapshotError> + Send + 'static,
     ) -> Result<T, SyncError> {
-        let mut draft = self.draft.take().ok_or(SyncError::Crashed)?;
+        let mut draft = self.taken().ok_or(SyncError::Crashed)?;
         let (draft, done) = tokio::task::spawn_blocking(move || {
             let done = work(&mut draft);
             (draft, done)
         })
         .await
         .map_err(|_| SyncError::Crashed)?;
-        self.draft = Some(draft);
+        self.draft = Mutex::new(Some(draft));
         Ok(done?)
     }
 
@@ -46,7 +51,11 @@ impl Writer {
         self.run(move |draft| draft.set_note(&name, &value)).await
     }
 
-    pub fn into_draft(self) -> Result<Draft, SyncError> {
-        self.draft.ok_or(SyncError::Crashed)
+    pub fn into_draft(mut self) -> Result<Draft, SyncError> {
+        self.taken().ok_or(SyncError::Crashed)
+    }
+
+    fn taken(&mut self) -> Option<Draft> {
+        self.draft.get_mut().ok()?.take()
     }
 }
