@@ -122,6 +122,12 @@ async fn copied(settings: &OpenMetadataSettings, state: &Path) -> Result<Summary
 
 fn told(summary: &Summary) {
     let entities: u64 = summary.head.counts.iter().map(|count| count.copied).sum();
+    metrics::counter!("openpolicy_snapshot_copies_total", "outcome" => "ok").increment(1);
+    metrics::gauge!("openpolicy_snapshot_copy_duration_seconds").set(summary.took.as_secs_f64());
+    metrics::gauge!("openpolicy_snapshot_as_of_timestamp_seconds")
+        .set(summary.head.as_of.as_second() as f64);
+    // Exact up to 2^53.
+    metrics::gauge!("openpolicy_snapshot_entities").set(entities as f64);
     tracing::info!(
         mode = summary.mode.as_str(),
         entities,
@@ -132,10 +138,4 @@ fn told(summary: &Summary) {
         notes = summary.head.notes.len(),
         "Copied the catalog into the snapshot"
     );
-    metrics::counter!("openpolicy_snapshot_copies_total", "outcome" => "ok").increment(1);
-    metrics::gauge!("openpolicy_snapshot_copy_duration_seconds").set(summary.took.as_secs_f64());
-    metrics::gauge!("openpolicy_snapshot_as_of_timestamp_seconds")
-        .set(summary.head.as_of.as_second() as f64);
-    // Exact up to 2^53.
-    metrics::gauge!("openpolicy_snapshot_entities").set(entities as f64);
 }

@@ -129,14 +129,13 @@ impl Draft {
     /// Writes all of it or nothing.
     pub fn write(&mut self, batch: &Batch) -> Result<(), SnapshotError> {
         self.connection.execute_batch("BEGIN")?;
-        let written = self.write_parts(batch);
-        let end = if written.is_ok() {
-            "COMMIT"
-        } else {
-            "ROLLBACK"
-        };
-        self.connection.execute_batch(end)?;
-        written
+        if let Err(error) = self.write_parts(batch) {
+            // Already done by SQLite where the disk is full.
+            let _ = self.connection.execute_batch("ROLLBACK");
+            return Err(error);
+        }
+        self.connection.execute_batch("COMMIT")?;
+        Ok(())
     }
 
     fn write_parts(&self, batch: &Batch) -> Result<(), SnapshotError> {
