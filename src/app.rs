@@ -1,6 +1,7 @@
 //! The composition root: settings become catalogs, a service, transports, and a clean end.
 
 mod platform;
+mod refresh;
 
 use std::{
     path::{Path, PathBuf},
@@ -74,6 +75,12 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
     let shutdown = CancellationToken::new();
     listen_for_signals(shutdown.clone())?;
     let watched = lazy_watch(settings.platform, settings.state.clone());
+    if let CatalogSettings::OpenMetadata(catalog) = &settings.catalog
+        && let Some((every, state)) = settings.sync_every.zip(settings.state.clone())
+    {
+        refresh::start(every, catalog.clone(), state, shutdown.clone())
+            .map_err(|error| AppError::Start(format!("no thread for the snapshot: {error}")))?;
+    }
     let (catalog, snapshot, state) = (settings.catalog, settings.snapshot, settings.state);
     let lazy = Arc::new(LazyCatalogs::new(move || {
         opened(catalog.clone(), snapshot, state.clone())

@@ -19,6 +19,8 @@ pub struct Settings {
     pub platform: PlatformSettings,
     /// Where snapshots and the store lie; none where neither the user nor the system names a place.
     pub state: Option<PathBuf>,
+    /// The snapshot is copied anew when it is older than this; never by itself without it.
+    pub sync_every: Option<Duration>,
 }
 
 /// The platform that carries the data.

@@ -100,14 +100,8 @@ pub(super) async fn read_with(
                 });
             }
             Err(CatalogError::Invalid { argument, message }) => {
-                let Some(position) = refused(&fields, &message) else {
+                if !without_refused(&mut fields, &message) {
                     return Err(CatalogError::Invalid { argument, message });
-                };
-                match other_name(fields[position]) {
-                    Some(other) if !fields.contains(&other) => fields[position] = other,
-                    _ => {
-                        fields.remove(position);
-                    }
                 }
             }
             Err(error) => return Err(error),
@@ -133,6 +127,21 @@ pub(super) fn path_of(entity_type: &EntityType, name: &Name) -> Result<String, C
         Name::Fqn(name) => format!("{collection}/name/{}", fqn::path_segment(name)),
         Name::Id(id) => format!("{collection}/{}", fqn::path_segment(id)),
     })
+}
+
+/// Takes away the field that this answer refuses, or calls it by its other name. False where it
+/// refuses none of them.
+pub(super) fn without_refused(fields: &mut Vec<&'static str>, message: &str) -> bool {
+    let Some(position) = refused(fields, message) else {
+        return false;
+    };
+    match other_name(fields[position]) {
+        Some(other) if !fields.contains(&other) => fields[position] = other,
+        _ => {
+            fields.remove(position);
+        }
+    }
+    true
 }
 
 /// The field that the server names in `Invalid field name nonsense`.

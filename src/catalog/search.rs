@@ -1,6 +1,6 @@
 //! Search: questions and hits as types, and the way to either side.
 
-mod filter;
+pub(super) mod filter;
 mod live;
 pub mod text;
 

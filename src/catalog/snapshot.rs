@@ -1,6 +1,9 @@
 //! A local copy of a catalog: OpenMetadata's answers as documents in SQLite, with full-text search.
 
 mod build;
+mod compare;
+mod differences;
+pub(super) mod draft;
 mod facts;
 mod file;
 mod head;
@@ -21,6 +24,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde_json::Value;
 
 pub use build::Builder;
+pub use differences::Found as FoundDifferences;
 use facts::Facts;
 pub use file::{Held, SnapshotFile};
 pub use head::{Count, Head, LastRead, Part};
@@ -312,6 +316,8 @@ pub enum SnapshotError {
     OtherFormat,
     #[error("the snapshot cannot be stored: {0}")]
     Storage(#[from] rusqlite::Error),
+    #[error("the file of the snapshot cannot be written: {0}")]
+    File(#[from] std::io::Error),
 }
 
 pub(super) fn storage(error: rusqlite::Error) -> CatalogError {

@@ -10,6 +10,7 @@ mod output;
 mod places;
 mod serve;
 mod stand_in;
+mod sync;
 mod tools;
 mod trust;
 
@@ -52,6 +53,8 @@ enum Command {
     Lint(lint::LintArguments),
     /// Show what a platform file runs and where it sends variables, and allow it.
     Trust(trust::TrustArguments),
+    /// Copy the catalog into the local snapshot, or bring the snapshot up to date.
+    Sync(sync::SyncArguments),
     /// Print or write the configuration of an MCP client.
     Init(Box<init::InitArguments>),
     /// Be a service that answers HTTP: what the demo and tests run in place of a real one.
@@ -114,6 +117,7 @@ pub fn run() -> ExitCode {
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
         Some(Command::Lint(arguments)) => lint::run(&arguments),
         Some(Command::Trust(arguments)) => trust::run(&arguments),
+        Some(Command::Sync(arguments)) => sync::run(&arguments),
         Some(Command::Init(arguments)) => init::run(*arguments),
         Some(Command::StandIn(arguments)) => stand_in::run(*arguments),
         Some(Command::Keep) => keep::run(),

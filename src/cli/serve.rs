@@ -1,12 +1,13 @@
 //! `serve`: speaks MCP over stdio or HTTP.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 
 use super::{Failure, block_on, environment};
 use crate::{
     app,
+    platform::quantity,
     settings::{
         Answers, CatalogSettings, HttpSettings, LogFormat, LogLevel, LogSettings, Settings,
         SnapshotUse, ToolSwitches, Transport,
@@ -20,9 +21,34 @@ pub(super) struct ServeArguments {
     openmetadata: environment::OpenMetadataArguments,
     #[command(flatten)]
     snapshot: environment::SnapshotArguments,
+    /// Copy the catalog into the snapshot whenever that is older than this, as 15m or 6h
+    /// [env: OPENPOLICY_SYNC_EVERY] [default: only when `sync` is run].
+    #[arg(long, value_name = "DURATION")]
+    sync_every: Option<String>,
     #[command(flatten)]
     pub(super) server: ServerArguments,
 }
+
+impl ServeArguments {
+    fn sync_every(&self) -> Result<Option<Duration>, Failure> {
+        let written = self.sync_every.clone();
+        let Some(written) = written.or_else(|| environment::text("OPENPOLICY_SYNC_EVERY")) else {
+            return Ok(None);
+        };
+        let every = quantity::duration(&written)
+            .map_err(|error| Failure::Usage(format!("--sync-every: {error}")))?;
+        if every < SHORTEST_SYNC {
+            return Err(Failure::Usage(format!(
+                "--sync-every: {written} is shorter than {} s",
+                SHORTEST_SYNC.as_secs()
+            )));
+        }
+        Ok(Some(every))
+    }
+}
+
+/// A copy reads every id and every edge: closer ones would follow each other without end.
+const SHORTEST_SYNC: Duration = Duration::from_secs(10);
 
 /// What every command that serves takes.
 #[derive(Debug, Args)]
@@ -75,6 +101,7 @@ pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let catalog = arguments.openmetadata.settings()?;
     let settings = Settings {
         snapshot: arguments.snapshot.settings()?,
+        sync_every: arguments.sync_every()?,
         ..arguments.server.settings(catalog)?
     };
     block_on(async { Ok(app::serve(settings).await?) })
@@ -121,6 +148,7 @@ impl ServerArguments {
                 level: LogLevel(self.log_level),
             },
             state: self.state.folder(),
+            sync_every: None,
         })
     }
 

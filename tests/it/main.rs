@@ -30,3 +30,4 @@ mod search;
 mod soak;
 mod source;
 mod surprises;
+mod sync;

@@ -12,7 +12,7 @@ use crate::catalog::{
     fqn,
     listing::{self, Listing, Paging},
     scope::Scope,
-    snapshot::{Kind, Snapshot},
+    snapshot::{Kind, Part, Snapshot},
 };
 
 use super::{Incident, IncidentState, TestCase, TestResult, TestStatus};
@@ -225,7 +225,9 @@ impl Catalog {
             }
             Self::Snapshot(snapshot) => {
                 let documents = snapshot.documents(Kind::Incidents)?;
-                if documents.is_empty() {
+                // A copy of a server says whether it looked; none then is an answer.
+                let has_looked = snapshot.head().part(Part::Incidents).at().is_some();
+                if documents.is_empty() && !has_looked {
                     return Ok(Incidents::Unsupported);
                 }
                 Listing {

@@ -39,9 +39,13 @@ CREATE VIRTUAL TABLE words USING fts5 (
     content='', tokenize='porter unicode61 remove_diacritics 2');
 ";
 
+/// What a copy in the making needs already.
+pub(super) const EARLY_INDEXES: &str =
+    "CREATE INDEX document_id ON document (kind, id) WHERE id IS NOT NULL;";
+
 /// Made after the rows: faster than keeping them up to date row by row.
 const INDEXES: &str = "
-CREATE INDEX document_id ON document (kind, id) WHERE id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS document_id ON document (kind, id) WHERE id IS NOT NULL;
 CREATE INDEX entity_fqn ON entity (fqn_folded);
 CREATE INDEX entity_name ON entity (name_folded);
 CREATE INDEX label_entity ON label (entity);
@@ -82,8 +86,7 @@ impl Builder {
     }
 
     fn of(connection: Connection) -> Result<Self, SnapshotError> {
-        connection.execute_batch(TABLES)?;
-        connection.execute_batch(history::TABLE)?;
+        create_tables(&connection)?;
         connection.execute_batch("BEGIN")?;
         Ok(Self { connection })
     }
@@ -106,14 +109,7 @@ impl Builder {
         entity_type: &str,
         body: &str,
     ) -> Result<(), SnapshotError> {
-        self.connection
-            .prepare_cached(
-                "INSERT OR REPLACE INTO document (kind, key, type, id, body)
-                 VALUES (?1, ?2, ?3, CASE WHEN ?1 IN ('search', 'entity', 'test_case', 'ingestion_pipeline')
-                     THEN ?4 ->> '$.id' END, ?4)",
-            )?
-            .execute(params![kind, key, entity_type, body])?;
-        Ok(())
+        put(&self.connection, kind, key, entity_type, body)
     }
 
     /// Adds a difference between two copies.
@@ -131,14 +127,45 @@ impl Builder {
         let mut connection = self.connection;
         connection.execute_batch("COMMIT")?;
         let transaction = connection.transaction()?;
+        index_all(&transaction)?;
         head.write(&transaction)?;
-        index(&transaction)?;
-        transaction.execute_batch(INDEXES)?;
-        transaction.execute_batch(history::INDEXES)?;
         transaction.commit()?;
         connection.execute_batch("PRAGMA optimize")?;
         Snapshot::of_connection(connection)
     }
+}
+
+/// The tables of an empty snapshot.
+pub(super) fn create_tables(connection: &Connection) -> Result<(), SnapshotError> {
+    connection.execute_batch(TABLES)?;
+    connection.execute_batch(history::TABLE)?;
+    Ok(())
+}
+
+/// Adds or replaces a document.
+pub(super) fn put(
+    connection: &Connection,
+    kind: &str,
+    key: &str,
+    entity_type: &str,
+    body: &str,
+) -> Result<(), SnapshotError> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO document (kind, key, type, id, body)
+             VALUES (?1, ?2, ?3, CASE WHEN ?1 IN ('search', 'entity', 'test_case', 'ingestion_pipeline')
+                 THEN ?4 ->> '$.id' END, ?4)",
+        )?
+        .execute(params![kind, key, entity_type, body])?;
+    Ok(())
+}
+
+/// Makes everything that is found through an index, out of the documents.
+pub(super) fn index_all(transaction: &Transaction<'_>) -> Result<(), SnapshotError> {
+    index(transaction)?;
+    transaction.execute_batch(INDEXES)?;
+    transaction.execute_batch(history::INDEXES)?;
+    Ok(())
 }
 
 /// Reads every entity's documents, in the order of the FQNs, and writes its rows.

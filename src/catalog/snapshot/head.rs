@@ -147,8 +147,13 @@ impl Head {
     }
 
     pub(super) fn read(connection: &Connection) -> Result<Self, SnapshotError> {
+        Self::read_from(connection, "main")
+    }
+
+    /// The head of a snapshot that is attached under this name, which is one of ours.
+    pub(super) fn read_from(connection: &Connection, schema: &str) -> Result<Self, SnapshotError> {
         let mut statement = connection
-            .prepare("SELECT name, value FROM head")
+            .prepare(&format!("SELECT name, value FROM {schema}.head"))
             .map_err(|_| SnapshotError::NoTime)?;
         let rows: BTreeMap<String, String> = statement
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?

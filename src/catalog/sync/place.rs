@@ -63,6 +63,11 @@ impl Place {
         self.folder.join("sync.lock")
     }
 
+    /// Who holds the lock, in words for the next.
+    pub fn holder(&self) -> PathBuf {
+        self.folder.join("sync.holder")
+    }
+
     pub fn folder(&self) -> &Path {
         &self.folder
     }

@@ -52,7 +52,7 @@ pub fn missing(entity_type: &str, asked: &str) -> Answer {
         .with_header("www-authenticate", "om-auth")
 }
 
-fn asked_fields(seen: &Seen) -> BTreeSet<String> {
+pub fn asked_fields(seen: &Seen) -> BTreeSet<String> {
     let names = seen
         .parameter("fields")
         .unwrap_or_default()
@@ -105,7 +105,7 @@ const ALWAYS: [&str; 13] = [
     "deleted",
 ];
 
-fn entity(
+pub fn entity(
     version: Version,
     route: &str,
     entity_type: &str,

@@ -14,7 +14,7 @@ use super::matching::{LARGEST_WINDOW, projected};
 use super::recordings::{Recording, Version};
 use super::wire::{Answer, Seen};
 use super::words::{self, Query};
-use super::{absent, entities, legacy_lineage, lists};
+use super::{absent, collections, entities, legacy_lineage, lists};
 
 /// Whatever can be worked out, by the kind of request.
 pub fn answer(version: Version, seen: &Seen) -> Option<Answer> {
@@ -28,9 +28,9 @@ pub fn answer(version: Version, seen: &Seen) -> Option<Answer> {
     match seen.path.strip_prefix("/api/v1/")? {
         "search/query" => search(version, seen),
         path if path.starts_with("lineage/") => legacy_lineage::answer(version, path, seen),
-        path => {
-            lists::answer(version, path, seen).or_else(|| entities::answer(version, path, seen))
-        }
+        path => lists::answer(version, path, seen)
+            .or_else(|| entities::answer(version, path, seen))
+            .or_else(|| collections::answer(version, path, seen)),
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod absent;
 pub mod calls;
+pub mod collections;
 pub mod connection;
 pub mod documents;
 pub mod entities;

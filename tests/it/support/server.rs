@@ -137,6 +137,18 @@ impl Server {
         }
     }
 
+    /// Reads the log until a line says this.
+    pub fn logs_until(&mut self, said: &str) {
+        while !self.log.contains(said) {
+            let line = self
+                .stderr
+                .recv_timeout(PATIENCE)
+                .unwrap_or_else(|_| panic!("the log says {said:?}; it said:\n{}", self.log));
+            self.log += &line;
+            self.log.push('\n');
+        }
+    }
+
     pub fn handshake(&mut self, version: &str) -> Value {
         self.send(&initialize(version));
         let answer = self.receive();

@@ -1,0 +1,34 @@
+//! Why a copy did not come about.
+
+use super::{Holder, PlaceError};
+use crate::catalog::{CatalogError, snapshot::SnapshotError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error("another process copies this catalog already: {0}")]
+    Held(Holder),
+    #[error("the lock of the snapshot cannot be taken: {0}")]
+    Lock(std::io::Error),
+    /// Nothing was begun.
+    #[error(
+        "this OpenMetadata ({version}) does not tell lineage in its search index: the copy costs \
+         one call an entity, about {calls} calls"
+    )]
+    NeedsApproval { version: String, calls: u64 },
+    /// The search index knows too little to be believed.
+    #[error(
+        "the search index of OpenMetadata knows only {found} of {there} entities, so the lineage \
+         would be lost: it is being rebuilt, or its last rebuild failed (Settings > Search Indexing \
+         in OpenMetadata)"
+    )]
+    ThinIndex { found: u64, there: u64 },
+    /// What was read so far is kept.
+    #[error("{stage}: {error}")]
+    Catalog { stage: String, error: CatalogError },
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    #[error("the work on the file ended unexpectedly")]
+    Crashed,
+}
