@@ -19,7 +19,7 @@ use crate::{
         snapshot::{self, SnapshotFile},
         sync::Place,
     },
-    health::{Health, Verdict, Watch, monitor},
+    health::{Watch, monitor},
     logs,
     mcp::{Lazy, LazyCatalogs, McpServer, Selection, guard::Guard, http, stdio},
     settings::{
@@ -171,27 +171,9 @@ async fn serve_http(
 /// Looks at the platform for as long as the server runs.
 async fn keep_watching(watched: Arc<Lazy<Watch>>, shutdown: CancellationToken) {
     match watched.get().await {
-        Ok(watch) => monitor::run(watch, shutdown, health_metrics).await,
+        Ok(watch) => monitor::run(watch, shutdown).await,
         Err(error) => {
             tracing::error!(reason = error.message, "The platform is not watched");
-        }
-    }
-}
-
-/// Tells `/metrics` what is known; the names are those of docs/metrics.md.
-fn health_metrics(health: &Health) {
-    for service in &health.services {
-        let name = service.name.clone();
-        let is_up = match service.verdict {
-            Verdict::Up | Verdict::Degraded => 1.0,
-            Verdict::Down | Verdict::Blocked | Verdict::Starting => 0.0,
-            // Not known is neither.
-            Verdict::Unknown => f64::NAN,
-        };
-        metrics::gauge!("openpolicy_service_up", "service" => name.clone()).set(is_up);
-        if let Some(response) = service.response {
-            metrics::gauge!("openpolicy_service_response_seconds", "service" => name)
-                .set(response.as_secs_f64());
         }
     }
 }

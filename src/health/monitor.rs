@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::{Health, Watch, recording::Looked};
+use super::{Watch, recording::Looked};
 use crate::store::StoreError;
 
 /// Looks that wait to be entered; with more the services wait.
@@ -17,12 +17,8 @@ const WAITING: usize = 1_024;
 /// How often a store that cannot be written is told of.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
-/// Looks until `shutdown`. `entered` is told what is known after each entry.
-pub async fn run(
-    watch: Arc<Watch>,
-    shutdown: CancellationToken,
-    entered: impl Fn(&Health) + Send + Sync,
-) {
+/// Looks until `shutdown`.
+pub async fn run(watch: Arc<Watch>, shutdown: CancellationToken) {
     let (sender, mut receiver) = mpsc::channel(WAITING);
     let mut lookers = JoinSet::new();
     for position in 0..watch.platform().services.len() {
@@ -42,10 +38,7 @@ pub async fn run(
             break;
         }
         match watch.enter(looks).await {
-            Ok(health) => {
-                told = None;
-                entered(&health);
-            }
+            Ok(_) => told = None,
             Err(error) => tell(&error, &mut told),
         }
     }
