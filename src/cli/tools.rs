@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::{
@@ -28,24 +28,7 @@ pub(super) enum ToolsCommand {
         json: bool,
     },
     /// Call a tool and print its answer: exit code 0, or 1 where it answers with an error.
-    Call {
-        #[command(flatten)]
-        catalog: CatalogChoice,
-        #[command(flatten)]
-        snapshot: SnapshotArguments,
-        #[command(flatten)]
-        platform: PlatformArguments,
-        #[command(flatten)]
-        state: StateArguments,
-        /// Name of the tool.
-        name: String,
-        /// Arguments as a JSON object; `-` reads them from stdin.
-        #[arg(default_value = "{}")]
-        arguments: String,
-        /// Print the structured form instead of the text.
-        #[arg(long)]
-        json: bool,
-    },
+    Call(Box<CallArguments>),
     /// Print the schemas of one tool.
     Schema {
         /// Name of the tool.
@@ -55,20 +38,41 @@ pub(super) enum ToolsCommand {
     Export { folder: PathBuf },
 }
 
+#[derive(Debug, Args)]
+pub(super) struct CallArguments {
+    #[command(flatten)]
+    catalog: CatalogChoice,
+    #[command(flatten)]
+    snapshot: SnapshotArguments,
+    #[command(flatten)]
+    platform: PlatformArguments,
+    #[command(flatten)]
+    state: StateArguments,
+    /// Name of the tool.
+    name: String,
+    /// Arguments as a JSON object; `-` reads them from stdin.
+    #[arg(default_value = "{}")]
+    arguments: String,
+    /// Print the structured form instead of the text.
+    #[arg(long)]
+    json: bool,
+}
+
 pub(super) fn run(command: ToolsCommand) -> Result<(), Failure> {
     match command {
         ToolsCommand::List { json } => list(json),
         ToolsCommand::Schema { name } => print_json(&contract::of(find(&name)?)),
         ToolsCommand::Export { folder } => export(&folder),
-        ToolsCommand::Call {
-            catalog,
-            snapshot,
-            platform,
-            state,
-            name,
-            arguments,
-            json,
-        } => {
+        ToolsCommand::Call(asked) => {
+            let CallArguments {
+                catalog,
+                snapshot,
+                platform,
+                state,
+                name,
+                arguments,
+                json,
+            } = *asked;
             let tool = find(&name)?;
             let arguments = read_arguments(&arguments)?;
             let state = state.folder();

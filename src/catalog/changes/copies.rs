@@ -155,7 +155,11 @@ mod tests {
                 "lineage from pg.db.s.raw added (seen between 2026-01-01T00:00:00Z and 2026-01-02T00:00:00Z)"
             ]
         );
-        let changes = of_differences(&[edge.clone()], &[], edge.after.as_millisecond() + 5);
+        let changes = of_differences(
+            std::slice::from_ref(&edge),
+            &[],
+            edge.after.as_millisecond() + 5,
+        );
         assert_eq!(changes[0].at, edge.after.as_millisecond() + 5);
         assert_eq!(changes[0].kind, ChangeKind::Lineage);
     }

@@ -209,7 +209,7 @@ impl Collector<'_> {
     fn hashes(&self, nodes: &[NodeIndex]) -> Vec<String> {
         let hashes: BTreeSet<String> = nodes
             .iter()
-            .map(|&node| fqn::hash(&self.graph.node(node).fqn))
+            .map(|&node| fqn::hash(self.graph.node(node).fqn))
             .collect();
         hashes.into_iter().collect()
     }

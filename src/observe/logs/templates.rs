@@ -188,8 +188,7 @@ fn quoted(text: &str, before: Option<char>) -> Option<usize> {
         return None;
     }
     let mut escaped = false;
-    let mut characters = text.char_indices().skip(1).peekable();
-    while let Some((at, character)) = characters.next() {
+    for (at, character) in text.char_indices().skip(1) {
         if escaped {
             escaped = false;
         } else if character == '\\' {

@@ -140,8 +140,8 @@ fn doctor_says_whether_there_is_one_how_old_and_whether_it_is_sound() {
         let checks = said["checks"].as_array().expect("checks").iter();
         checks
             .filter(|check| check["name"] == "snapshot")
-            .cloned()
             .next()
+            .cloned()
             .expect("a look at the snapshot")
     };
     state.put_copy(&url, &jiff::Timestamp::now().to_string());
