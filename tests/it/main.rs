@@ -7,6 +7,7 @@ mod support;
 
 mod answers;
 mod bad_input;
+mod bridge;
 mod broken;
 mod changes;
 mod client;

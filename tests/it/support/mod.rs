@@ -17,6 +17,7 @@ pub mod memory;
 pub mod recordings;
 pub mod replay;
 pub mod scripted_platform;
+pub mod scripted_runtime;
 pub mod server;
 pub mod wire;
 pub mod words;
