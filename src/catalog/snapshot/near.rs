@@ -28,12 +28,16 @@ pub(super) fn near_names(
     if alike.is_empty() {
         return Ok(Vec::new());
     }
-    let mut names = names_with(connection, &alike, "")?;
-    if names.is_empty() {
+    let mut names = Vec::new();
+    for word in &alike {
+        let of_word = names_with(connection, word, "")?;
         // A stem is not always its own stem: as the beginning of a word it is found.
-        names = names_with(connection, &alike, "*")?;
+        names.extend(if of_word.is_empty() {
+            names_with(connection, word, "*")?
+        } else {
+            of_word
+        });
     }
-
     // A whole name is compared with whole names, a word with the last parts.
     let is_whole = crate::catalog::fqn::parts(typed).len() > 1;
     let pairs = names
@@ -46,22 +50,19 @@ pub(super) fn near_names(
     Ok(nearest(typed, pairs, 5))
 }
 
-/// Id, name and FQN of entities with one of these words in their name; a thousand are enough to
-/// find a near one. `ending` is `*` for words that begin so.
+/// Id, name and FQN of entities with this word in their name; some hundred are enough to find a
+/// near one. `ending` is `*` for words that begin so.
 fn names_with(
     connection: &Connection,
-    words: &[String],
+    word: &str,
     ending: &str,
 ) -> Result<Vec<(i64, String, String)>, CatalogError> {
-    let quoted: Vec<String> = words
-        .iter()
-        .map(|word| format!("\"{}\"{ending}", word.replace('"', "")))
-        .collect();
-    let expression = format!("{{name display_name}} : ({})", quoted.join(" OR "));
+    let word = word.replace('"', "");
+    let expression = format!("{{name display_name}} : (\"{word}\"{ending})");
     connection
         .prepare_cached(
             "SELECT e.id, e.name, e.fqn FROM words JOIN entity e ON e.id = words.rowid
-             WHERE words MATCH ?1 LIMIT 1000",
+             WHERE words MATCH ?1 LIMIT 300",
         )
         .and_then(|mut statement| {
             statement

@@ -1,7 +1,7 @@
 //! Arguments made from each tool's own input schema and then damaged: always an answer, never a
 //! fault of the server, and every refused argument by its name.
 
-use openpolicy_mcp::tools::{self, Tool};
+use openpolicy_mcp::tools::{self, Tool, Toolset};
 use serde_json::{Map, Value, json};
 
 use super::{choices::Choices, damage, on_demo};
@@ -55,7 +55,13 @@ pub fn run(bytes: &[u8]) {
 }
 
 pub fn tool(choices: &mut Choices) -> &'static Tool {
-    choices.pick::<&Tool>(tools::all())
+    // The demo has no platform to ask.
+    let of_catalog: Vec<&'static Tool> = tools::all()
+        .iter()
+        .copied()
+        .filter(|tool| matches!(tool.toolset, Toolset::Catalog | Toolset::CatalogWrite))
+        .collect();
+    choices.pick::<&Tool>(&of_catalog)
 }
 
 /// Arguments of a tool: what is required is there most of the time, else nothing behind it is ever

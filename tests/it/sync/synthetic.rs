@@ -304,7 +304,11 @@ impl World {
         }
         body.push_str(r#"],"upstreamLineage":["#);
         let skip = usize::from(self.cut.contains(&table));
-        for (position, from) in self.upstream(table).skip(skip).enumerate() {
+        // With a table go its edges.
+        let upstream = self
+            .upstream(table)
+            .filter(|from| !self.gone.contains(from));
+        for (position, from) in upstream.skip(skip).enumerate() {
             let comma = if position == 0 { "" } else { "," };
             let _ = write!(
                 body,

@@ -79,8 +79,17 @@ pub fn get_changes() -> Vec<Bad> {
         bad(window("1d", "7d"), "until", "does not come after"),
         bad(window("1d", "1d"), "until", "does not come after"),
         bad(window("now", "now"), "until", "does not come after"),
-        bad(json!({"kinds": "scheme"}), "kinds[0]", "schema, entity").near("schema"),
-        bad(json!({"kinds": ["test", 5]}), "kinds[1]", "schema, entity"),
+        bad(
+            json!({"kinds": "scheme"}),
+            "kinds[0]",
+            "schema, lineage, entity",
+        )
+        .near("schema"),
+        bad(
+            json!({"kinds": ["test", 5]}),
+            "kinds[1]",
+            "schema, lineage, entity",
+        ),
     ];
     rows.extend(common(&base));
     rows.extend(names(&base, "entity"));
