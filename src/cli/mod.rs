@@ -3,6 +3,7 @@
 mod demo;
 mod doctor;
 mod environment;
+mod export;
 mod init;
 mod keep;
 mod lint;
@@ -50,9 +51,12 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Check a platform file: what is wrong with it, and what it contradicts.
     Lint(lint::LintArguments),
+    /// Write what other programs read, such as the JSON Schema of a platform file.
+    #[command(subcommand)]
+    Export(export::ExportCommand),
     /// Show what a platform file runs and where it sends variables, and allow it.
     Trust(trust::TrustArguments),
-    /// Print or write the configuration of an MCP client.
+    /// Print or write the configuration of an MCP client, or draft a platform file.
     Init(Box<init::InitArguments>),
     /// Be a service that answers HTTP: what the demo and tests run in place of a real one.
     StandIn(Box<stand_in::StandInArguments>),
@@ -113,6 +117,7 @@ pub fn run() -> ExitCode {
         Some(Command::Tools(command)) => tools::run(command),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
         Some(Command::Lint(arguments)) => lint::run(&arguments),
+        Some(Command::Export(command)) => export::run(&command),
         Some(Command::Trust(arguments)) => trust::run(&arguments),
         Some(Command::Init(arguments)) => init::run(*arguments),
         Some(Command::StandIn(arguments)) => stand_in::run(*arguments),
