@@ -1,5 +1,7 @@
 //! The composition root: settings become catalogs, a service, transports, and a clean end.
 
+mod platform;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -16,11 +18,12 @@ use crate::{
         snapshot::{self, SnapshotFile},
         sync::Place,
     },
+    health::{Health, Verdict, Watch, monitor},
     logs,
-    mcp::{LazyCatalogs, McpServer, Selection, guard::Guard, http, stdio},
+    mcp::{Lazy, LazyCatalogs, McpServer, Selection, guard::Guard, http, stdio},
     settings::{
         CatalogMode, CatalogSettings, Credential, HttpSettings, Identity, OpenMetadataSettings,
-        Settings, SnapshotUse, Transport,
+        PlatformSettings, Settings, SnapshotUse, Transport,
     },
     store::StateFolder,
     tools::{self, ErrorCode, ToolError},
@@ -70,11 +73,15 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
     }
     let shutdown = CancellationToken::new();
     listen_for_signals(shutdown.clone())?;
+    let watched = lazy_watch(settings.platform, settings.state.clone());
     let (catalog, snapshot, state) = (settings.catalog, settings.snapshot, settings.state);
     let lazy = Arc::new(LazyCatalogs::new(move || {
         opened(catalog.clone(), snapshot, state.clone())
     }));
-    let server = McpServer::new(selection, settings.answers, lazy);
+    let mut server = McpServer::new(selection, settings.answers, lazy);
+    if let Some(watched) = &watched {
+        server = server.with_platform(Arc::clone(watched));
+    }
     match settings.transport {
         Transport::Stdio => {
             tracing::info!(
@@ -85,7 +92,7 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
                 .await
                 .map_err(|error| AppError::Start(format!("stdin cannot be read: {error}")))?;
         }
-        Transport::Http(settings) => serve_http(&settings, server, shutdown).await?,
+        Transport::Http(settings) => serve_http(&settings, server, watched, shutdown).await?,
     }
     tracing::info!("The server ended");
     Ok(())
@@ -103,6 +110,7 @@ fn needs_callers(settings: &Settings) -> bool {
 async fn serve_http(
     settings: &HttpSettings,
     server: McpServer,
+    watched: Option<Arc<Lazy<Watch>>>,
     shutdown: CancellationToken,
 ) -> Result<(), AppError> {
     let guard = Guard::new(settings).map_err(|error| AppError::Settings(error.to_string()))?;
@@ -138,6 +146,9 @@ async fn serve_http(
             tracing::warn!(reason = error.message, "The catalog could not be opened");
         }
     });
+    if let Some(watched) = watched {
+        tokio::spawn(keep_watching(watched, shutdown.clone()));
+    }
     http::serve(
         listener,
         guard,
@@ -148,6 +159,57 @@ async fn serve_http(
     )
     .await;
     Ok(())
+}
+
+/// Looks at the platform for as long as the server runs.
+async fn keep_watching(watched: Arc<Lazy<Watch>>, shutdown: CancellationToken) {
+    match watched.get().await {
+        Ok(watch) => monitor::run(watch, shutdown, health_metrics).await,
+        Err(error) => {
+            tracing::error!(reason = error.message, "The platform is not watched");
+        }
+    }
+}
+
+/// Tells `/metrics` what is known; the names are those of docs/metrics.md.
+fn health_metrics(health: &Health) {
+    for service in &health.services {
+        let name = service.name.clone();
+        let is_up = match service.verdict {
+            Verdict::Up | Verdict::Degraded => 1.0,
+            Verdict::Down | Verdict::Blocked | Verdict::Starting => 0.0,
+            // Not known is neither.
+            Verdict::Unknown => f64::NAN,
+        };
+        metrics::gauge!("openpolicy_service_up", "service" => name.clone()).set(is_up);
+        if let Some(response) = service.response {
+            metrics::gauge!("openpolicy_service_response_seconds", "service" => name)
+                .set(response.as_secs_f64());
+        }
+    }
+}
+
+/// The platform that is opened when a call first needs it; none where no file is named.
+fn lazy_watch(settings: PlatformSettings, state: Option<PathBuf>) -> Option<Arc<Lazy<Watch>>> {
+    settings.file.as_ref()?;
+    let failed = || ToolError::new(ErrorCode::Unavailable, "the platform could not be opened");
+    Some(Arc::new(Lazy::new(move || {
+        let (settings, state) = (settings.clone(), state.clone());
+        async move {
+            let opening =
+                tokio::task::spawn_blocking(move || platform(&settings, state.as_deref()));
+            let opened = opening.await.map_err(|_| failed())?;
+            opened?.ok_or_else(failed)
+        }
+    })))
+}
+
+/// The platform of these settings under observation, where they name one.
+pub fn platform(
+    settings: &PlatformSettings,
+    state: Option<&Path>,
+) -> Result<Option<Watch>, ToolError> {
+    platform::open(settings, state)
 }
 
 /// The catalogs that these settings name. Opening the demo reads all of it.

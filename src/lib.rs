@@ -2,12 +2,14 @@
 
 pub mod answer;
 pub mod app;
+pub mod bridge;
 pub mod catalog;
 pub mod cli;
 pub mod health;
 pub mod logs;
 pub mod mcp;
 pub mod net;
+pub mod observe;
 pub mod platform;
 pub mod runtime;
 pub mod settings;

@@ -28,6 +28,8 @@ pub struct PlatformSettings {
     pub file: Option<PathBuf>,
     /// Digests (`sha256:…`) of platform files that are trusted beside those of the state folder.
     pub trusted: Vec<String>,
+    /// PEM certificates that probes trust beside the built-in roots.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Which catalog answers.

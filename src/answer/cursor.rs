@@ -8,7 +8,8 @@ use serde_json::Value;
 pub const CURSOR_PAST_END: &str =
     "the cursor lies past the end: nothing is left; the first page is the call without it";
 
-/// The call that a cursor belongs to: its tool and arguments, the cursor and limit apart.
+/// The call that a cursor belongs to: its tool and arguments, without the cursor, the limit and how
+/// long it waits.
 #[derive(Debug, Clone)]
 pub struct CursorScope(u16);
 
@@ -22,7 +23,8 @@ pub enum CursorError {
 }
 
 impl CursorScope {
-    /// `arguments`: what was understood of what the caller sent. `cursor` and `limit` may differ between pages.
+    /// `arguments`: what was understood of what the caller sent. `cursor`, `limit` and `wait` may
+    /// differ between pages.
     pub fn new(tool: &str, arguments: &Value) -> Self {
         let mut hasher = DefaultHasher::new();
         tool.hash(&mut hasher);
@@ -30,7 +32,7 @@ impl CursorScope {
             let mut fields: Vec<_> = fields
                 .iter()
                 .filter(|(name, value)| {
-                    !matches!(name.as_str(), "cursor" | "limit") && !value.is_null()
+                    !matches!(name.as_str(), "cursor" | "limit" | "wait") && !value.is_null()
                 })
                 .collect();
             fields.sort_by_key(|(name, _)| name.as_str());

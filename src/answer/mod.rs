@@ -92,6 +92,12 @@ impl Answer {
         self
     }
 
+    /// Takes a field away that turned out to be wrong.
+    pub fn remove(&mut self, name: &str) -> &mut Self {
+        self.fields.shift_remove(name);
+        self
+    }
+
     /// A field that was put.
     pub fn field(&self, name: &str) -> Option<&Value> {
         self.fields.get(name)

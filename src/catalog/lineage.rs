@@ -8,6 +8,7 @@ mod documents;
 mod edges;
 mod index;
 mod legacy;
+mod merged;
 mod stored;
 
 use std::{
@@ -24,6 +25,7 @@ use super::{
 
 pub use columns::columns_in;
 pub use edges::{EdgeDetails, EdgeWrite};
+pub use merged::downstream_of_all;
 
 /// Nodes that one question collects from a live catalog at most.
 pub const MOST_NODES: usize = 20_000;
@@ -214,6 +216,22 @@ impl Catalog {
         }
     }
 
+    /// Everything downstream of an entity; of a service, a database or a schema everything that
+    /// lives in it too, at depth 0.
+    pub async fn all_downstream_of(
+        &self,
+        entity: &EntitySummary,
+        deadline: Instant,
+    ) -> Result<Lineage, CatalogError> {
+        match container(entity) {
+            Some((service, within)) => self.lineage_of_container(&service, &within, deadline).await,
+            None => {
+                let reach = Reach::only(Direction::Downstream, Reach::EVERYTHING);
+                self.lineage(entity, reach, deadline).await
+            }
+        }
+    }
+
     /// Everything downstream of what lives in a service, a database or a schema; what lives in it
     /// is at depth 0.
     ///
@@ -253,6 +271,16 @@ impl Catalog {
             }
         }
     }
+}
+
+/// Service and name of what holds other entities; none for an asset.
+pub fn container(entity: &EntitySummary) -> Option<(String, String)> {
+    let kind = entity.entity_type.as_str();
+    let holds = kind.ends_with("Service") || matches!(kind, "database" | "databaseSchema");
+    let service = fqn::parts(&entity.fqn)
+        .first()
+        .map(|part| fqn::quoted(part))?;
+    holds.then(|| (service, entity.fqn.clone()))
 }
 
 /// Lives in the service, at or below this name. `lives_in` and `fqn` are those of an entity.

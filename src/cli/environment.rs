@@ -67,6 +67,9 @@ pub(super) struct PlatformArguments {
     /// containers, which keep no state [env: OPENPOLICY_TRUST].
     #[arg(long, value_name = "sha256:…")]
     trust: Vec<FilesDigest>,
+    /// PEM certificates that probes trust beside the built-in roots [env: OPENPOLICY_CA_FILE].
+    #[arg(long, value_name = "PATH")]
+    probe_ca_file: Option<PathBuf>,
 }
 
 impl PlatformArguments {
@@ -87,6 +90,10 @@ impl PlatformArguments {
                 .clone()
                 .or_else(|| path("OPENPOLICY_PLATFORM")),
             trusted,
+            ca_file: self
+                .probe_ca_file
+                .clone()
+                .or_else(|| path("OPENPOLICY_CA_FILE")),
         })
     }
 }

@@ -11,12 +11,11 @@ use serde_json::Value;
 
 use super::{
     CatalogChoice, Failure, block_on,
-    environment::{SnapshotArguments, StateArguments},
+    environment::{PlatformArguments, SnapshotArguments, StateArguments},
     output::{note, say},
 };
 use crate::{
     app,
-    catalog::Catalogs,
     tools::{self, Caller, Context, Effect, Surroundings, Tool, contract, run},
 };
 
@@ -34,6 +33,8 @@ pub(super) enum ToolsCommand {
         catalog: CatalogChoice,
         #[command(flatten)]
         snapshot: SnapshotArguments,
+        #[command(flatten)]
+        platform: PlatformArguments,
         #[command(flatten)]
         state: StateArguments,
         /// Name of the tool.
@@ -62,6 +63,7 @@ pub(super) fn run(command: ToolsCommand) -> Result<(), Failure> {
         ToolsCommand::Call {
             catalog,
             snapshot,
+            platform,
             state,
             name,
             arguments,
@@ -72,23 +74,26 @@ pub(super) fn run(command: ToolsCommand) -> Result<(), Failure> {
             let state = state.folder();
             let catalogs =
                 app::catalogs(&catalog.settings()?, snapshot.settings()?, state.as_deref())?;
-            block_on(call(tool, Arc::new(catalogs), arguments, json))
+            let platform = platform.settings()?;
+            let surroundings = Surroundings {
+                catalogs: Arc::new(catalogs),
+                platform: app::platform(&platform, state.as_deref())
+                    .transpose()
+                    .map(|watch| watch.map(Arc::new)),
+                caller: Caller::default(),
+            };
+            block_on(call(tool, surroundings, arguments, json))
         }
     }
 }
 
 async fn call(
     tool: &'static Tool,
-    catalogs: Arc<Catalogs>,
+    surroundings: Surroundings,
     arguments: Value,
     json: bool,
 ) -> Result<(), Failure> {
     let longest = Context::LONGEST_CALL;
-    let surroundings = Surroundings {
-        catalogs,
-        platform: None,
-        caller: Caller::default(),
-    };
     let running = run::run(tool, surroundings, longest, arguments);
     let outcome = tokio::time::timeout(longest, running).await.map_err(|_| {
         Failure::Error(format!(

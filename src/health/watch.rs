@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     platform::{Platform, Probe, Service},
+    runtime::{Problem, Runtime},
     store::{
         History, StoreError,
         history::{ServiceRecord, Totals},
@@ -38,6 +39,7 @@ pub struct Watch {
     check: Check,
     /// Why the history ends with this process, where it does.
     not_kept: Option<String>,
+    runtime: Result<Arc<dyn Runtime>, Problem>,
 }
 
 /// What one check gave.
@@ -54,7 +56,22 @@ impl Watch {
             history,
             check,
             not_kept: None,
+            runtime: Err(Problem::NotSupported {
+                what: "looking at processes, logs and usage",
+                runtime: "a server without a runtime",
+            }),
         }
+    }
+
+    /// What carries the services, or why nothing can be asked of it.
+    pub fn with_runtime(mut self, runtime: Result<Arc<dyn Runtime>, Problem>) -> Self {
+        self.runtime = runtime;
+        self
+    }
+
+    /// What carries the services.
+    pub fn runtime(&self) -> Result<&Arc<dyn Runtime>, Problem> {
+        self.runtime.as_ref().map_err(Clone::clone)
     }
 
     /// The history could not be opened for this reason and is kept in memory.

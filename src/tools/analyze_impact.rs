@@ -10,24 +10,28 @@ use serde_json::{Value, json};
 
 use super::{
     Call, Context, Effect, ErrorCode, Outcome, Tool, ToolError, Toolset, arguments, lineage,
+    platform,
     schema::{self, list, object, string, table},
     subject,
 };
 use crate::{
-    answer::{self, Answer, Budget, Table, Total},
+    answer::{self, Answer, Budget, CursorScope, Table, Total},
+    bridge::impact,
     catalog::{
-        Catalog, EntitySummary, fqn,
+        Catalog, EntitySummary,
         graph::{Direction, NodeIndex, Origin, columns::trace, walk::walk},
-        lineage::{Lineage, Reach},
+        lineage::{self as lineage_of, Lineage, Reach, downstream_of_all},
     },
+    platform::Service,
 };
 use summary::{Affected, Item};
 
 pub const TOOL: Tool = Tool {
     name: "analyze_impact",
     title: "Analyze impact",
-    description: "What breaks when an entity, a column or everything in a service (database, schema) \
-                  changes or is lost: all downstream by type, tier, owner, domain, and whom to tell.",
+    description: "What breaks when an entity, a column, everything in a service (database, schema) or \
+                  a platform service changes or is lost: all downstream by type, tier, owner, \
+                  domain, and whom to tell.",
     toolset: Toolset::Catalog,
     effect: Effect::Read,
     arguments: schema::of_arguments::<Arguments>,
@@ -53,7 +57,7 @@ pub const TOOL: Tool = Tool {
 struct Arguments {
     /// FQN, type:fqn, id or page URL.
     entity: Option<String>,
-    /// Instead of entity: a service of the catalog.
+    /// Instead of entity: a service of the platform, or of the catalog.
     service: Option<String>,
     /// A column of entity: only what it reaches.
     column: Option<String>,
@@ -71,8 +75,31 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let start = scope.position(asked.cursor.as_deref())?;
     let depth = asked.depth.unwrap_or(Reach::EVERYTHING);
     let catalog = context.catalog()?;
+    if let Some(service) = platform_service(context, &asked) {
+        let (mut answer, collected) = of_platform(context, &catalog, &asked, service).await?;
+        let (items, goes_on) = by_entity(&collected, depth, true);
+        let found = Found {
+            collected,
+            items,
+            goes_on,
+            depth,
+        };
+        put_found(
+            &mut answer,
+            context,
+            &catalog,
+            found,
+            &Rest {
+                start,
+                limit: asked.limit,
+                scope: &scope,
+            },
+        )
+        .await;
+        return Ok(answer);
+    }
     let subject = subject(&catalog, &asked).await?;
-    let container = container(&subject);
+    let container = lineage_of::container(&subject);
     let column = match (&asked.column, &container) {
         (None, _) => None,
         (Some(_), Some(_)) => {
@@ -86,10 +113,10 @@ async fn call(context: &Context, sent: Value) -> Outcome {
             Some(lineage::column(&catalog, &subject, "column", written).await?)
         }
     };
-    let mut collected = match &container {
-        Some((service, within)) => {
+    let collected = match &container {
+        Some(_) => {
             catalog
-                .lineage_of_container(service, within, context.deadline())
+                .all_downstream_of(&subject, context.deadline())
                 .await?
         }
         None => {
@@ -98,20 +125,122 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         }
     };
 
-    let mut answer = Answer::new(if asked.limit.is_some() {
-        Budget::HARD
-    } else {
-        Budget::DEFAULT
-    });
+    let mut answer = Answer::new(budget(&asked));
     let mut of = json!({"fqn": subject.fqn, "type": subject.entity_type.as_str()});
     if let Some(column) = &column {
         of["column"] = column.as_str().into();
     }
     answer.put("of", of);
-    let (mut items, goes_on) = match &column {
+    let (items, goes_on) = match &column {
         Some(column) => by_column(&mut answer, &collected, column, depth),
         None => by_entity(&collected, depth, container.is_some()),
     };
+    let found = Found {
+        collected,
+        items,
+        goes_on,
+        depth,
+    };
+    let rest = Rest {
+        start,
+        limit: asked.limit,
+        scope: &scope,
+    };
+    put_found(&mut answer, context, &catalog, found, &rest).await;
+    Ok(answer)
+}
+
+fn budget(asked: &Arguments) -> Budget {
+    if asked.limit.is_some() {
+        Budget::HARD
+    } else {
+        Budget::DEFAULT
+    }
+}
+
+/// The service of the platform that is meant: names of the platform go before those of the
+/// catalog's services.
+fn platform_service<'a>(context: &'a Context, asked: &Arguments) -> Option<&'a Service> {
+    let name = asked
+        .service
+        .as_deref()
+        .filter(|_| asked.entity.is_none())?;
+    context.platform().ok()?.platform().service(name)
+}
+
+/// What a service of the platform carries, with all that need it.
+async fn of_platform(
+    context: &Context,
+    catalog: &Catalog,
+    asked: &Arguments,
+    service: &Service,
+) -> Result<(Answer, Lineage), ToolError> {
+    /// Services that are named; the rest is counted.
+    const MOST: usize = 10;
+    if asked.column.is_some() {
+        return Err(ToolError::invalid(
+            "column",
+            format!("{} is a service, which has no columns", service.name),
+            "leave `column` away",
+        ));
+    }
+    let platform = context.platform()?.platform();
+    let stopped = impact::stopped_with(platform, &service.name.0);
+    let carried = impact::carried_by(platform, [service.name.0.as_str()]);
+    let (lineages, missed) = impact::lineages_of(catalog, &carried, context.deadline()).await?;
+    let mut answer = Answer::new(budget(asked));
+    let mut of = json!({"platform_service": service.name.0});
+    if !stopped.is_empty() {
+        of["stops"] = platform::some(&stopped, MOST);
+    }
+    let datasets: Vec<String> = carried
+        .iter()
+        .map(|carried| format!("{} (by {})", carried.dataset, carried.service))
+        .collect();
+    if datasets.is_empty() {
+        answer.warn(
+            "the platform file gives no datasets of it or of what needs it: what it carries is \
+             not known",
+        );
+    } else {
+        of["datasets"] = platform::some(&datasets, MOST);
+    }
+    answer.put("of", of);
+    for missed in missed {
+        answer.warn(format!("could not look at {missed}"));
+    }
+    Ok((answer, downstream_of_all(lineages)))
+}
+
+/// What was collected and what of it is affected.
+struct Found {
+    collected: Lineage,
+    items: Vec<Item>,
+    goes_on: bool,
+    depth: u32,
+}
+
+/// Where the page of this call stands.
+struct Rest<'a> {
+    start: u64,
+    limit: Option<u32>,
+    scope: &'a CursorScope,
+}
+
+/// The sums, whom to tell, and the page.
+async fn put_found(
+    answer: &mut Answer,
+    context: &Context,
+    catalog: &Catalog,
+    found: Found,
+    rest: &Rest<'_>,
+) {
+    let Found {
+        mut collected,
+        mut items,
+        goes_on,
+        depth,
+    } = found;
     let nodes: Vec<NodeIndex> = items.iter().map(|item| item.node).collect();
     let unread = catalog
         .add_owners(&mut collected, &nodes, context.deadline())
@@ -122,7 +251,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
             nodes.len()
         ));
     }
-    lineage::put_provenance(&mut answer, &catalog, &collected, depth);
+    lineage::put_provenance(answer, catalog, &collected, depth);
     if goes_on {
         answer.put("more_beyond", json!(["downstream"]));
     }
@@ -138,7 +267,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
             notify.left
         ));
     }
-    let page = page(&collected, &items, start, asked.limit);
+    let page = page(&collected, &items, rest.start, rest.limit);
     answer.page(
         "items",
         answer::Page {
@@ -148,11 +277,10 @@ async fn call(context: &Context, sent: Value) -> Outcome {
             } else {
                 Total::AtLeast(items.len() as u64)
             },
-            start: start.min(items.len() as u64),
-            scope: &scope,
+            start: rest.start.min(items.len() as u64),
+            scope: rest.scope,
         },
     );
-    Ok(answer)
 }
 
 /// What may change or be lost.
@@ -187,16 +315,6 @@ async fn subject(catalog: &Catalog, asked: &Arguments) -> Result<EntitySummary, 
             "give the entity or the service that may change",
         )),
     }
-}
-
-/// Service and name of what holds other entities; none for an asset.
-fn container(subject: &EntitySummary) -> Option<(String, String)> {
-    let kind = subject.entity_type.as_str();
-    let holds = kind.ends_with("Service") || matches!(kind, "database" | "databaseSchema");
-    let service = fqn::parts(&subject.fqn)
-        .first()
-        .map(|part| fqn::quoted(part))?;
-    holds.then(|| (service, subject.fqn.clone()))
 }
 
 /// Everything downstream; of a container what is in it too, at depth 0.

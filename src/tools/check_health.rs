@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Call, Context, Effect, Outcome, Tool, Toolset, arguments, platform, schema};
+use super::{Call, Context, Effect, Outcome, Tool, Toolset, arguments, hurt, platform, schema};
 use crate::{
     answer::{Answer, Budget, Page, Table, Total, time as times},
     health::{Health, ServiceHealth, Verdict, dependency::Cause},
@@ -30,6 +30,7 @@ pub const TOOL: Tool = Tool {
             ("causes", schema::list(schema::object())),
             ("looked_at", schema::object()),
             ("uptime", schema::table()),
+            ("catalog_as_of", schema::string()),
         ];
         fields.extend(schema::paged("services"));
         schema::result(
@@ -56,6 +57,8 @@ struct Arguments {
 
 /// Services that one cause names as blocked; the rest is counted.
 const MOST_NAMES: usize = 8;
+/// Causes of which is told what they do to the data.
+const MOST_HURT: usize = 3;
 /// Causes that are told one by one; the rest stands in the table.
 const MOST_CAUSES: usize = 10;
 
@@ -88,11 +91,24 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         .iter()
         .filter(|cause| concerns(cause, &services))
         .collect();
-    let told: Vec<Value> = relevant
+    let mut told: Vec<Value> = relevant
         .iter()
         .take(MOST_CAUSES)
         .map(|cause| of_cause(cause, &health))
         .collect();
+    // Each costs questions to the catalog: of the others only the health is told.
+    for (cause, told) in relevant.iter().zip(&mut told).take(MOST_HURT) {
+        let hurts = hurt::told(&mut answer, context, &[cause.service.as_str()]).await;
+        if !hurts.is_null() {
+            told["hurts"] = hurts;
+        }
+    }
+    if relevant.len() > MOST_HURT {
+        answer.warn(format!(
+            "what the first {MOST_HURT} causes do to the data is told; analyze_impact tells of \
+             each service"
+        ));
+    }
     answer.put("causes", told);
     if relevant.len() > MOST_CAUSES {
         answer.warn(format!(

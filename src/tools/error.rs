@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     answer::{clean, cursor::CursorError},
     catalog::CatalogError,
+    runtime::Problem,
     store::StoreError,
 };
 
@@ -241,6 +242,29 @@ impl From<StoreError> for ToolError {
             }
         };
         Self::new(ErrorCode::Unavailable, error.to_string()).then(next_step)
+    }
+}
+
+impl From<Problem> for ToolError {
+    fn from(problem: Problem) -> Self {
+        let message = problem.to_string();
+        match problem {
+            Problem::NotSupported { .. } => Self::new(ErrorCode::UnsupportedVersion, message)
+                .then("name a runtime under `runtime` in the platform file; `openpolicy-mcp doctor` tells what it can do"),
+            Problem::NoSuchService(_) => Self::new(ErrorCode::NotFound, message)
+                .then("get_platform lists the services; container names are understood too"),
+            Problem::NotDescribed { .. } => Self::new(ErrorCode::Unavailable, message)
+                .then("complete the platform file as the message says"),
+            Problem::Failed { .. } => Self::new(ErrorCode::Unavailable, message)
+                .retry(Retry::Yes)
+                .then("run `openpolicy-mcp doctor` where the server runs; it says what is wrong"),
+            Problem::Busy { .. } => Self::new(ErrorCode::Conflict, message)
+                .retry(Retry::Yes)
+                .then("wait a moment, then repeat the call"),
+            Problem::TimedOut { .. } => Self::new(ErrorCode::Timeout, message)
+                .retry(Retry::Yes)
+                .then("ask for fewer services, or try again"),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! `find_root_cause`: what is wrong on and upstream of something, ranked.
 
+mod services;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,8 +19,9 @@ const NAME: &str = "find_root_cause";
 pub const TOOL: Tool = Tool {
     name: NAME,
     title: "Find root cause",
-    description: "Why an entity, test, dashboard or service may be wrong: failing tests, failed \
-                  pipelines, failed or late ingestion, schema changes on it and upstream, ranked.",
+    description: "Why an entity, test, dashboard or service may be wrong: down services, failing \
+                  tests, failed pipelines, failed or late ingestion, schema changes on it and \
+                  upstream, ranked.",
     toolset: Toolset::Catalog,
     effect: Effect::Read,
     arguments: schema::of_arguments::<Arguments>,
@@ -49,7 +52,7 @@ pub const TOOL: Tool = Tool {
 struct Arguments {
     /// Table, dashboard, test case, …: FQN, type:fqn, id or page URL.
     entity: Option<String>,
-    /// A service, instead of an entity.
+    /// A service of the platform or of the catalog, instead of an entity.
     service: Option<String>,
     /// Schema changes since: 7d (default) or a time.
     since: Option<String>,
@@ -65,6 +68,9 @@ const DEFAULT_WINDOW: i64 = 7 * times::DAY;
 
 async fn call(context: &Context, sent: Value) -> Outcome {
     let (arguments, cursor_scope): (Arguments, _) = arguments::read_paged(NAME, sent)?;
+    if let Some(service) = services::named(context, &arguments) {
+        return services::root_cause(context, service).await;
+    }
     let catalog = context.catalog()?;
     let now = subject::time_of(context, &catalog);
     let since =
@@ -86,6 +92,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let found = Box::pin(catalog.root_cause(target, since, now, context.deadline()))
         .await
         .map_err(|error| ToolError::from(error).about("entity"))?;
+    let carried = services::under(context, &catalog, target).await;
 
     let mut answer = Answer::new(Budget::of(if arguments.limit.is_some() {
         7_600
@@ -93,10 +100,10 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         1_800
     }));
     subject::put_source(&mut answer, &catalog);
-    let count = found.causes.len();
+    let count = found.causes.len() + carried.causes.len();
     answer.put(
         "result",
-        match (count, found.missed.is_empty()) {
+        match (count, found.missed.is_empty() && carried.missed.is_empty()) {
             (0, true) if found.looked_at == LookedAt::default() => {
                 "nothing found: there was nothing to look at".to_owned()
             }
@@ -123,23 +130,34 @@ async fn call(context: &Context, sent: Value) -> Outcome {
             "ingestion_pipelines": looked_at.ingestion_pipelines,
             "versions": looked_at.versions,
             "schema_changes_since": times::text(since),
+            "platform_services": carried.looked_at,
         }),
     );
-    let is_whole = found.missed.is_empty();
-    answer.put("could_not_look", found.missed);
+    let missed: Vec<String> = found.missed.into_iter().chain(carried.missed).collect();
+    let is_whole = missed.is_empty();
+    answer.put("could_not_look", missed);
     for note in found.notes {
         answer.warn(note);
     }
     let limit = arguments.limit.unwrap_or(DEFAULT_LIMIT) as usize;
     let mut table = Table::new(&["kind", "subject", "distance", "since", "evidence"]);
-    for cause in found.causes.into_iter().skip(start as usize).take(limit) {
-        table.push(vec![
+    // A service that does not run is the surest reason why its data is wrong.
+    let of_services = carried.causes.iter().map(services::row);
+    let of_catalog = found.causes.into_iter().map(|cause| {
+        vec![
             cause.kind.as_str().into(),
             cause.subject.into(),
             cause.distance.into(),
             cause.since.map(times::text).into(),
             cause.evidence.into(),
-        ]);
+        ]
+    });
+    for row in of_services
+        .chain(of_catalog)
+        .skip(start as usize)
+        .take(limit)
+    {
+        table.push(row);
     }
     answer.page(
         "causes",

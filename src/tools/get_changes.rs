@@ -1,4 +1,6 @@
-//! `get_changes`: one timeline of what happened in the catalog.
+//! `get_changes`: one timeline of what happened in the catalog and to the services.
+
+mod services;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,7 +11,12 @@ use super::{
 };
 use crate::{
     answer::{Answer, Budget, Page, Table, Total, time as times},
-    catalog::changes::{Asked, ChangeKind},
+    catalog::{
+        Catalog,
+        changes::{Asked, Change, ChangeKind, Timeline},
+        scope::Scope,
+    },
+    platform::Service,
 };
 
 const NAME: &str = "get_changes";
@@ -18,7 +25,8 @@ pub const TOOL: Tool = Tool {
     name: NAME,
     title: "Get changes",
     description: "Timeline, newest first: changes of schema, lineage and entities, test results that \
-                  changed, incidents, failed ingestion; of an entity, a service or everything.",
+                  changed, incidents, failed ingestion, services that went down or came back; of an \
+                  entity, a service or everything.",
     toolset: Toolset::Catalog,
     effect: Effect::Read,
     arguments: schema::of_arguments::<Arguments>,
@@ -41,7 +49,7 @@ pub const TOOL: Tool = Tool {
 struct Arguments {
     /// FQN, type:fqn, id or page URL; what lies below it counts too.
     entity: Option<String>,
-    /// Everything of this service.
+    /// Everything of this service, of the platform or of the catalog.
     service: Option<String>,
     /// 24h (default), 7d or a time.
     since: Option<String>,
@@ -65,18 +73,21 @@ enum Kind {
     Test,
     Incident,
     Ingestion,
+    Health,
 }
 
 impl Kind {
-    fn of_catalog(self) -> ChangeKind {
-        match self {
+    /// None: the platform tells.
+    fn of_catalog(self) -> Option<ChangeKind> {
+        Some(match self {
             Self::Schema => ChangeKind::Schema,
             Self::Lineage => ChangeKind::Lineage,
             Self::Entity => ChangeKind::Entity,
             Self::Test => ChangeKind::Test,
             Self::Incident => ChangeKind::Incident,
             Self::Ingestion => ChangeKind::Ingestion,
-        }
+            Self::Health => return None,
+        })
     }
 }
 
@@ -98,24 +109,45 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         ));
     }
     let start = cursor_scope.position(arguments.cursor.as_deref())?;
-    let scope = subject::scope(
-        &catalog,
-        arguments.entity.as_deref(),
-        arguments.service.as_deref(),
-    )
-    .await?;
     let kinds: Vec<ChangeKind> = match &arguments.kinds {
-        Some(kinds) => kinds.iter().map(|kind| kind.of_catalog()).collect(),
+        Some(kinds) => kinds.iter().filter_map(|kind| kind.of_catalog()).collect(),
         None => ChangeKind::ALL.to_vec(),
     };
-    let asked = Asked {
-        scope: &scope,
-        kinds: &kinds,
-        since,
-        until,
-        copy: context.copy(),
+    let service = services::named(context, &arguments);
+    let scopes = match service {
+        Some(service) => of_datasets(&catalog, service).await?,
+        None => vec![
+            subject::scope(
+                &catalog,
+                arguments.entity.as_deref(),
+                arguments.service.as_deref(),
+            )
+            .await?,
+        ],
     };
-    let timeline = catalog.changes(asked, context.deadline()).await;
+    let wants_health = arguments
+        .kinds
+        .as_ref()
+        .is_none_or(|kinds| kinds.contains(&Kind::Health));
+    let became = if wants_health {
+        let scope = scopes.first().unwrap_or(&Scope::Everything);
+        services::became(context, &arguments, service, scope).await?
+    } else {
+        services::Became::default()
+    };
+    let mut timeline = Timeline::default();
+    for scope in scopes.iter().filter(|_| !kinds.is_empty()) {
+        let asked = Asked {
+            scope,
+            kinds: &kinds,
+            since,
+            until,
+            copy: context.copy(),
+        };
+        timeline.add(catalog.changes(asked, context.deadline()).await);
+    }
+    timeline.looked_at.extend(became.looked_at);
+    timeline.missed.extend(became.missed);
 
     let mut answer = Answer::new(Budget::of(if arguments.limit.is_some() {
         7_600
@@ -131,24 +163,17 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     for absent in timeline.absent {
         answer.warn(absent);
     }
-    let is_whole = timeline.missed.is_empty();
+    let is_whole = timeline.missed.is_empty() && became.left == 0;
     answer.put("could_not_look", timeline.missed);
-    let total = timeline.changes.len() as u64;
+    let mut rows: Vec<(i64, Vec<Value>)> = timeline.changes.into_iter().map(row).collect();
+    rows.extend(became.transitions.iter().map(services::row));
+    // Stable: within one moment the catalog's order stays.
+    rows.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    let total = rows.len() as u64 + became.left;
     let limit = arguments.limit.unwrap_or(DEFAULT_LIMIT) as usize;
     let mut table = Table::new(&["at", "kind", "subject", "what", "by"]);
-    for change in timeline
-        .changes
-        .into_iter()
-        .skip(start as usize)
-        .take(limit)
-    {
-        table.push(vec![
-            times::text(change.at).into(),
-            change.kind.as_str().into(),
-            change.subject.into(),
-            change.what.into(),
-            change.by.into(),
-        ]);
+    for (_, row) in rows.into_iter().skip(start as usize).take(limit) {
+        table.push(row);
     }
     answer.page(
         "changes",
@@ -164,4 +189,25 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         },
     );
     Ok(answer)
+}
+
+/// The datasets that a service of the platform carries.
+async fn of_datasets(catalog: &Catalog, service: &Service) -> Result<Vec<Scope>, ToolError> {
+    let mut scopes = Vec::new();
+    for dataset in &service.datasets {
+        let target = subject::resolved(catalog, "service", dataset).await?;
+        scopes.push(Scope::Entity(target));
+    }
+    Ok(scopes)
+}
+
+fn row(change: Change) -> (i64, Vec<Value>) {
+    let row = vec![
+        times::text(change.at).into(),
+        change.kind.as_str().into(),
+        change.subject.into(),
+        change.what.into(),
+        change.by.into(),
+    ];
+    (change.at, row)
 }

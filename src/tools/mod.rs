@@ -7,6 +7,7 @@ pub mod arguments;
 pub mod context;
 pub mod contract;
 pub mod error;
+mod hurt;
 mod pages;
 pub mod pipelines;
 pub mod platform;
@@ -28,6 +29,8 @@ mod get_data_quality;
 mod get_entity;
 mod get_ingestion;
 mod get_lineage;
+mod get_logs;
+mod get_resources;
 mod get_service;
 mod lineage;
 mod read_openmetadata;
@@ -130,6 +133,8 @@ const ALL: &[&Tool] = &[
     &get_entity::TOOL,
     &get_ingestion::TOOL,
     &get_lineage::TOOL,
+    &get_logs::TOOL,
+    &get_resources::TOOL,
     &get_service::TOOL,
     &read_openmetadata::TOOL,
     &search_entities::TOOL,

@@ -7,6 +7,7 @@ mod support;
 
 mod answers;
 mod bad_input;
+mod bridge;
 mod broken;
 mod changes;
 mod client;
@@ -27,5 +28,6 @@ mod process;
 mod protocol;
 mod quality;
 mod search;
+mod soak;
 mod source;
 mod surprises;

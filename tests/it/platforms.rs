@@ -5,6 +5,7 @@ mod alerts;
 mod compose;
 mod document;
 mod environments;
+mod findings;
 mod kubernetes;
 mod metadata;
 mod planned;

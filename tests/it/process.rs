@@ -4,6 +4,7 @@ mod keepers;
 mod limits;
 mod running;
 mod stand_in;
+mod tools;
 
 use std::{
     collections::HashSet,

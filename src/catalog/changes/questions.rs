@@ -42,6 +42,26 @@ pub struct Timeline {
     pub absent: Vec<String>,
 }
 
+impl Timeline {
+    /// Two timelines as one: each thing once, the newest first.
+    pub fn add(&mut self, other: Timeline) {
+        self.changes.extend(other.changes);
+        self.changes
+            .sort_by_key(|change| std::cmp::Reverse(change.at));
+        for (all, more) in [
+            (&mut self.looked_at, other.looked_at),
+            (&mut self.missed, other.missed),
+            (&mut self.absent, other.absent),
+        ] {
+            for one in more {
+                if !all.contains(&one) {
+                    all.push(one);
+                }
+            }
+        }
+    }
+}
+
 /// Change events have no pages and 3 KB each: no window is longer.
 const LONGEST_EVENTS: i64 = 7 * time::DAY;
 /// Tests whose results are read, each by a request.

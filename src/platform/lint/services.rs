@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{Linter, listed, place_of};
 use crate::platform::{
-    model::{AlertCondition, AlertScope, ProbeKind, Service},
+    model::{AlertCondition, AlertScope, ProbeKind, Service, ServiceName},
     problem::{Place, quoted},
     raw::{Needs, ProbeOrNone, RawService},
     read::Placed,
@@ -162,6 +162,15 @@ fn documented_path(linter: &mut Linter<'_>, service: &Service) {
                 service.name
             ),
         ),
+        "postgres" | "redis" | "amqp" | "tcp" | "process" => linter.warn(
+            "documented-path-differs",
+            place,
+            format!(
+                "the document looks at {path} of `{}`; the probe ({}) asks nothing over HTTP",
+                service.name,
+                kind.name()
+            ),
+        ),
         _ => {}
     }
 }
@@ -256,6 +265,7 @@ fn all_services(linter: &mut Linter<'_>) {
         else {
             continue;
         };
+        all_of_later_phases(linter, &name.value, *place);
         // Who needs it, directly or through others.
         let mut dependents: HashSet<&str> = HashSet::from([name.value.as_str()]);
         let mut in_order = Vec::new();
@@ -291,6 +301,29 @@ fn all_services(linter: &mut Linter<'_>) {
                 ),
             );
         }
+    }
+}
+
+/// 'All services' that are not there when the one that needs them starts.
+fn all_of_later_phases(linter: &mut Linter<'_>, name: &str, place: Place) {
+    let phase_of = |service: &Service| linter.phase_of.get(&service.name).map(|(phase, _)| *phase);
+    let Some(own) = linter.platform.service(name).and_then(phase_of) else {
+        return;
+    };
+    let later: Vec<&ServiceName> = linter
+        .platform
+        .services
+        .iter()
+        .filter(|other| phase_of(other).is_some_and(|phase| phase > own))
+        .map(|other| &other.name)
+        .collect();
+    if !later.is_empty() {
+        let message = format!(
+            "`{name}` of phase `{}` needs all services, and {} come in a later phase",
+            phase_name(linter, own),
+            listed(later)
+        );
+        linter.warn("dependency-in-later-phase", place, message);
     }
 }
 

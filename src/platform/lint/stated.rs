@@ -30,6 +30,7 @@ pub fn look(linter: &mut Linter<'_>) {
         compliance(statement, linter);
         chain(statement, linter);
     }
+    chains_leave_out(linter);
     for (number, phase, raw) in linter.phases() {
         let about = About {
             whole: format!("phase `{}`", phase.name),
@@ -439,6 +440,51 @@ fn chain(statement: &RawStatement, linter: &mut Linter<'_>) {
                 missing.join(", and ")
             ),
         );
+    }
+}
+
+/// Dependencies between services of the chains that no chain leads along.
+fn chains_leave_out(linter: &mut Linter<'_>) {
+    let stated = linter.loaded.raw.stated.iter().flat_map(|it| &it.value);
+    let chains: Vec<_> = stated.filter_map(|it| it.chain.as_ref()).collect();
+    let Some(place) = chains.first().map(|chain| chain.place) else {
+        return;
+    };
+    let platform = linter.platform;
+    let named = |name: &Placed<String>| platform.service(&name.value).map(|it| &it.name);
+    let steps: Vec<_> = chains
+        .iter()
+        .flat_map(|chain| chain.value.windows(2))
+        .filter_map(|pair| match pair {
+            [before, after] => Some((named(before)?, named(after)?)),
+            _ => None,
+        })
+        .collect();
+    for service in &platform.services {
+        if !steps.iter().any(|(_, after)| *after == &service.name) {
+            continue;
+        }
+        // Everything from which a chain leads here.
+        let mut before = vec![&service.name];
+        let mut at = 0;
+        while let Some(name) = before.get(at).copied() {
+            for (earlier, later) in &steps {
+                if *later == name && !before.contains(earlier) {
+                    before.push(earlier);
+                }
+            }
+            at += 1;
+        }
+        for need in service.needs.iter().filter(|need| !before.contains(need)) {
+            linter.warn(
+                "stated-chain-differs",
+                place,
+                format!(
+                    "`{}` needs `{need}`, and none of the document's chains leads from one to the other",
+                    service.name
+                ),
+            );
+        }
     }
 }
 

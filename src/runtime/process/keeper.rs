@@ -337,10 +337,12 @@ impl Keeper {
         let is_stubborn = !self.members().is_empty();
         self.end_all().await;
         if self.child.is_some() {
-            self.ended_by(
-                is_stubborn
-                    .then(|| format!("did not end within {} ms and was ended", grace.as_millis())),
-            );
+            let grace = grace.as_millis();
+            let reason = format!("did not end within {grace} ms and was ended");
+            self.ended_by(is_stubborn.then_some(reason));
+            if let Some(exit) = &mut self.record.last_exit {
+                exit.is_stubborn = is_stubborn;
+            }
             self.say_end();
         }
         self.record.stage = Stage::Stopped;
@@ -392,6 +394,7 @@ impl Keeper {
             signal: None,
             at: Timestamp::now().as_millisecond(),
             reason,
+            is_stubborn: false,
         };
         match child {
             Some(child) if !child.is_adopted => {
@@ -429,16 +432,23 @@ impl Keeper {
         }
     }
 
+    /// Writes down what the pipes hold now. They are read past tokio first: what it knows of them
+    /// is as old as its last wait, and a service may have written since and ended.
     fn read_all(&mut self) {
         let now = Timestamp::now();
         let mut buffer = [0; 32 * 1024];
         for (stream, receiver) in [(Stream::Out, &self.out), (Stream::Error, &self.error)] {
             // A service that writes faster than this reads must not keep it from its other work.
             for _ in 0..64 {
-                match receiver.try_read(&mut buffer) {
-                    Ok(0) | Err(_) => break,
-                    Ok(count) => self.logs.take(stream, &buffer[..count], now),
+                let read = match rustix::io::read(receiver, &mut buffer) {
+                    Ok(count) => count,
+                    // Tells tokio that it has to wait for more.
+                    Err(_) => receiver.try_read(&mut buffer).unwrap_or(0),
+                };
+                if read == 0 {
+                    break;
                 }
+                self.logs.take(stream, &buffer[..read], now);
             }
         }
     }
@@ -450,6 +460,7 @@ impl Keeper {
             signal: None,
             at: Timestamp::now().as_millisecond(),
             reason: Some(format!("it could not be started: {error}")),
+            is_stubborn: false,
         });
         self.say(&format!("could not be started: {error}"));
     }

@@ -52,8 +52,6 @@ pub struct ProcessRuntime {
     folder: PathBuf,
     /// This binary, as keepers run it.
     program: PathBuf,
-    /// Where services run.
-    working_folder: Option<PathBuf>,
     tuning: Tuning,
     /// Processor time of each service at the last look.
     samples: Mutex<HashMap<ServiceName, usage::Sample>>,
@@ -67,11 +65,10 @@ impl ProcessRuntime {
         let all = fs::canonicalize(&all)
             .map_err(|error| Problem::failed("opening the state folder", error))?;
         Ok(Self {
-            folder: all.join(folder_name(&platform.name)),
+            folder: all.join(folder_of(&platform)),
             platform,
             // Also right after the file was replaced by a newer version.
             program: "/proc/self/exe".into(),
-            working_folder: None,
             tuning: Tuning::default(),
             samples: Mutex::default(),
         })
@@ -80,12 +77,6 @@ impl ProcessRuntime {
     /// Another binary than this process's own keeps the services: that of a test.
     pub fn with_program(mut self, program: &Path) -> Self {
         self.program = program.to_owned();
-        self
-    }
-
-    /// Services run in this folder, that of the platform file.
-    pub fn in_folder(mut self, folder: &Path) -> Self {
-        self.working_folder = Some(folder.to_owned());
         self
     }
 
@@ -200,6 +191,19 @@ impl Runtime for ProcessRuntime {
     ) -> Work<'a, Output> {
         Box::pin(self.run_command(service, command, longest))
     }
+}
+
+/// The folder of a platform: two checkouts of one repository are two platforms.
+fn folder_of(platform: &Platform) -> String {
+    let name = folder_name(&platform.name);
+    if platform.folder.as_os_str().is_empty() {
+        return name;
+    }
+    let place = fs::canonicalize(&platform.folder).unwrap_or_else(|_| platform.folder.clone());
+    format!(
+        "{name}-{}",
+        record::short_digest(place.as_os_str().as_encoded_bytes())
+    )
 }
 
 /// What the environment of this process says, for `Spec::of`.

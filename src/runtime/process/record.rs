@@ -83,7 +83,6 @@ fn private(path: &Path) -> io::Result<File> {
 /// The name of the folder of a service or platform: its name where that is a plain word, else one
 /// that cannot be taken for another's.
 pub(super) fn folder_name(name: &str) -> String {
-    use sha2::Digest as _;
     let plain = |character: char| {
         character.is_ascii_lowercase() || character.is_ascii_digit() || "-_.".contains(character)
     };
@@ -99,13 +98,18 @@ pub(super) fn folder_name(name: &str) -> String {
         .filter(|character| plain(*character))
         .take(40)
         .collect();
-    let hash = sha2::Sha256::digest(name.as_bytes());
-    let hash: String = hash
-        .iter()
+    let hash = short_digest(name.as_bytes());
+    format!("_{readable}-{hash}")
+}
+
+/// Eight hexadecimal digits that tell texts apart.
+pub(super) fn short_digest(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    let hash = sha2::Sha256::digest(bytes);
+    hash.iter()
         .take(4)
         .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("_{readable}-{hash}")
+        .collect()
 }
 
 /// One service as its keeper last saw it.
@@ -145,6 +149,8 @@ pub(super) struct RecordedExit {
     pub signal: Option<i32>,
     pub at: i64,
     pub reason: Option<String>,
+    /// It was asked to end, did not, and was ended.
+    pub is_stubborn: bool,
 }
 
 impl RecordedExit {
@@ -273,6 +279,7 @@ mod tests {
                 signal: None,
                 at: 5,
                 reason: None,
+                is_stubborn: false,
             }),
             digest: spec.digest(),
             spec: spec.clone(),

@@ -114,12 +114,20 @@ impl ProcessRuntime {
 
     pub(super) fn spec_of(&self, name: &ServiceName) -> Result<Spec, Problem> {
         let service = self.service(name)?;
-        Spec::of(
-            service,
-            self.working_folder.clone(),
-            self.tuning.clone(),
-            variable,
-        )
+        if service.command.is_empty()
+            && let Err(untrusted) = self.platform.trust.permit()
+        {
+            return Err(Problem::NotDescribed {
+                service: name.0.clone(),
+                reason: untrusted.to_string(),
+            });
+        }
+        let whole = &self.platform.folder;
+        let folder = service
+            .folder
+            .clone()
+            .or_else(|| (!whole.as_os_str().is_empty()).then(|| whole.clone()));
+        Spec::of(service, folder, self.tuning.clone(), variable)
     }
 
     /// Makes a service run by this spec.

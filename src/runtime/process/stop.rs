@@ -77,7 +77,8 @@ impl ProcessRuntime {
     ) -> Result<(StoppedOutcome, Option<Bytes>), Problem> {
         let failed = |error: io::Error| Problem::failed(format!("stopping {name}"), error);
         let here = Place::here().map_err(failed)?;
-        let processes = belonging(record, &here).map_err(failed)?;
+        let look = || belonging(record, &here, &Stat::all()?);
+        let processes = look().map_err(failed)?;
         let used: u64 = processes
             .iter()
             .filter_map(|stat| members::memory(stat.pid))
@@ -98,14 +99,14 @@ impl ProcessRuntime {
             return Ok((StoppedOutcome::NotRunning, None));
         } else {
             send(&processes, Signal::TERM).map_err(failed)?;
-            while begun.elapsed() < grace && !belonging(record, &here).map_err(failed)?.is_empty() {
+            while begun.elapsed() < grace && !look().map_err(failed)?.is_empty() {
                 tokio::time::sleep(LOOK).await;
             }
         }
         // A keeper ends what is left; where there is none, or it was killed, that is done here.
         let mut is_killed = false;
         for _ in 0..500 {
-            let left = belonging(record, &here).map_err(failed)?;
+            let left = look().map_err(failed)?;
             if left.is_empty() {
                 break;
             }
@@ -118,20 +119,12 @@ impl ProcessRuntime {
             .map_err(failed)?
             .unwrap_or_else(|| record.clone());
         if after.stage == Stage::Stopped {
-            let exit = after.last_exit.as_ref().map(RecordedExit::told);
-            let was_stubborn = exit.as_ref().is_some_and(|exit| {
-                exit.reason
-                    .as_deref()
-                    .is_some_and(|why| why.contains("was ended"))
-            });
-            return Ok((
-                match exit {
-                    _ if freed.is_none() => StoppedOutcome::NotRunning,
-                    Some(exit) if !was_stubborn => StoppedOutcome::Ended(exit),
-                    _ => StoppedOutcome::Killed,
-                },
-                freed,
-            ));
+            let outcome = match &after.last_exit {
+                _ if freed.is_none() => StoppedOutcome::NotRunning,
+                Some(exit) if !exit.is_stubborn && !is_killed => StoppedOutcome::Ended(exit.told()),
+                _ => StoppedOutcome::Killed,
+            };
+            return Ok((outcome, freed));
         }
         let exit = RecordedExit {
             code: None,
@@ -142,6 +135,7 @@ impl ProcessRuntime {
             } else {
                 "ended on request, without a keeper to see how".to_owned()
             }),
+            is_stubborn: is_killed,
         };
         let told = exit.told();
         let stopped = Record {
@@ -161,21 +155,20 @@ impl ProcessRuntime {
     }
 }
 
-/// The processes of a service, its keeper not among them.
-pub(super) fn belonging(record: &Record, here: &Place) -> io::Result<Vec<Stat>> {
-    let all = Stat::all()?;
+/// The processes of a service among all, its keeper not with them.
+pub(super) fn belonging(record: &Record, here: &Place, all: &[Stat]) -> io::Result<Vec<Stat>> {
     let lives = |identity: &Identity| identity.is_alive(here).then_some(identity.pid);
     let keeper = lives(&record.keeper);
     let child = record.child.as_ref().and_then(lives);
     let roots: Vec<i32> = keeper.into_iter().chain(child).collect();
     let found = if roots.is_empty() {
         // Both numbers may be another's by now; the marker cannot.
-        members::marked(&all, &record.marker)
+        members::marked(all, &record.marker)
     } else {
-        let mut found = members::members(&all, &roots, Some(record.session), keeper);
+        let mut found = members::members(all, &roots, Some(record.session), keeper);
         if keeper.is_none() {
             // What left the session and lost its parent.
-            for stat in members::marked(&all, &record.marker) {
+            for stat in members::marked(all, &record.marker) {
                 if !found.contains(&stat) {
                     found.push(stat);
                 }

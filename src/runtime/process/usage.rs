@@ -36,26 +36,37 @@ impl ProcessRuntime {
         for name in services {
             self.service(name)?;
         }
-        let mut used: Vec<Usage> = Vec::new();
+        let (used, is_new) = self.look_at(services)?;
+        if !is_new {
+            return Ok(used);
+        }
+        // Without an earlier look there is no difference.
+        tokio::time::sleep(SHORTEST_WINDOW).await;
+        Ok(self.look_at(services)?.0)
+    }
+
+    /// One look at all: `/proc` is read once. Also whether one of them waits for a second look.
+    fn look_at(&self, services: &[ServiceName]) -> Result<(Vec<Usage>, bool), Problem> {
+        let failed = |error| Problem::failed("looking at processes", error);
+        let here = Place::here().map_err(failed)?;
+        let all = Stat::all().map_err(failed)?;
+        let mut used = Vec::with_capacity(services.len());
         let mut is_new = false;
         for name in services {
-            let (usage, is_first) = self.look(name)?;
+            let (usage, is_first) = self.look(name, &here, &all)?;
             is_new |= is_first;
             used.push(usage);
         }
-        if is_new {
-            // Without an earlier look there is no difference.
-            tokio::time::sleep(SHORTEST_WINDOW).await;
-            used.clear();
-            for name in services {
-                used.push(self.look(name)?.0);
-            }
-        }
-        Ok(used)
+        Ok((used, is_new))
     }
 
     /// What a service uses, and whether its processor use waits for a second look.
-    fn look(&self, name: &ServiceName) -> Result<(Usage, bool), Problem> {
+    fn look(
+        &self,
+        name: &ServiceName,
+        here: &Place,
+        all: &[Stat],
+    ) -> Result<(Usage, bool), Problem> {
         let at = Timestamp::now();
         let service = self.service(name)?;
         let mut usage = Usage {
@@ -64,7 +75,6 @@ impl ProcessRuntime {
             ..Usage::none(name.clone(), at)
         };
         let failed = |error| Problem::failed(format!("looking at {name}"), error);
-        let here = Place::here().map_err(failed)?;
         let record = match self.folder_of(name).read() {
             Ok(Some(record)) if record.stage == Stage::Running => record,
             Ok(_) => return Ok((usage, false)),
@@ -73,7 +83,7 @@ impl ProcessRuntime {
                 return Ok((usage, false));
             }
         };
-        let processes = belonging(&record, &here).map_err(failed)?;
+        let processes = belonging(&record, here, all).map_err(failed)?;
         if processes.is_empty() {
             return Ok((usage, false));
         }

@@ -217,6 +217,10 @@ pub fn platform_questions() -> Vec<(&'static str, Value)> {
         ("check_health", json!({"services": ["api"]})),
         ("get_service", json!({"service": "postgres"})),
         ("get_service", json!({"service": "p-api-1"})),
+        ("get_logs", json!({})),
+        ("get_logs", json!({"services": ["api"], "raw": true})),
+        ("get_resources", json!({})),
+        ("get_resources", json!({"view": "phases", "sort": "name"})),
         ("get_alerts", json!({})),
         (
             "get_alerts",

@@ -115,6 +115,8 @@ pub struct Expected {
     by_id: HashMap<String, (usize, usize)>,
     /// Answers that may come under no id, or under one that was found in what is no request.
     without: usize,
+    /// Whether there was one: it may have been answered under an id that was cancelled.
+    is_garbled: bool,
     cancelled: HashSet<String>,
 }
 
@@ -129,6 +131,7 @@ impl Expected {
         let Ok(Value::Object(fields)) = serde_json::from_slice(message) else {
             self.wanted += 1;
             self.without += 1;
+            self.is_garbled = true;
             return;
         };
         let method = fields.get("method").and_then(Value::as_str);
@@ -138,6 +141,7 @@ impl Expected {
         self.wanted += usize::from(!is_answer && !is_told);
         let is_named = method.is_some() && fields.get("jsonrpc") == Some(&"2.0".into());
         let is_valid = is_named && !is_answer;
+        self.is_garbled |= !is_valid;
         match id.filter(|id| id.is_string() || id.is_i64()) {
             Some(id) => {
                 let entry = self.by_id.entry(id.to_string()).or_default();
@@ -181,7 +185,11 @@ impl Expected {
     /// Answers that have to come still. What was cancelled may be answered or not.
     pub fn open(&self) -> usize {
         let cancelled = self.cancelled.iter().filter_map(|id| self.by_id.get(id));
-        let cancelled: usize = cancelled.map(|(asked, _)| asked).sum();
+        let open = |(asked, open): &(usize, usize)| match self.is_garbled {
+            true => *asked,
+            false => *asked.min(open),
+        };
+        let cancelled: usize = cancelled.map(open).sum();
         self.wanted.saturating_sub(self.taken + cancelled)
     }
 }

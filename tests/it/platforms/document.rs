@@ -1,6 +1,9 @@
 //! The tables, lists and commands of a document, as its fixture has them.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// One of the five documents.
 pub struct Document {
@@ -17,10 +20,7 @@ pub struct Section {
 impl Document {
     /// The document of the reference platform of this name.
     pub fn of(platform: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/fixtures/documents")
-            .join(format!("{platform}.md"));
-        let text = fs::read_to_string(&path).expect("a document");
+        let text = fs::read_to_string(path_of(platform)).expect("a document");
         let mut sections: Vec<Section> = Vec::new();
         let mut is_code = false;
         for line in text.lines() {
@@ -99,6 +99,13 @@ impl Section {
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.lines.iter().map(|line| plain(line))
     }
+}
+
+/// Where the document of this platform lies.
+pub fn path_of(platform: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/documents")
+        .join(format!("{platform}.md"))
 }
 
 fn plain(text: &str) -> String {

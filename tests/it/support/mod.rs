@@ -5,6 +5,7 @@
 
 pub mod absent;
 pub mod calls;
+pub mod connection;
 pub mod documents;
 pub mod entities;
 pub mod evaluator;
@@ -12,9 +13,11 @@ pub mod filters;
 pub mod legacy_lineage;
 pub mod lists;
 pub mod matching;
+pub mod memory;
 pub mod recordings;
 pub mod replay;
 pub mod scripted_platform;
+pub mod scripted_runtime;
 pub mod server;
 pub mod wire;
 pub mod words;
@@ -31,7 +34,10 @@ pub fn tokens(text: &str) -> usize {
     encoding.encode_ordinary(text).len()
 }
 
-/// The built binary.
+/// The built binary, or the one that OPENPOLICY_MCP names.
 pub fn bin() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_openpolicy-mcp"))
+    match std::env::var_os("OPENPOLICY_MCP") {
+        Some(named) => named.into(),
+        None => env!("CARGO_BIN_EXE_openpolicy-mcp").into(),
+    }
 }

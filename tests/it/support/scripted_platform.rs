@@ -18,6 +18,8 @@ use openpolicy_mcp::{
     tools::{Caller, Context},
 };
 
+use super::scripted_runtime::ScriptedRuntime;
+
 /// What the services answer; those that are not named pass.
 #[derive(Default)]
 pub struct Script {
@@ -96,7 +98,9 @@ pub fn watch(platform: Platform) -> (Arc<Watch>, Scripted) {
             as futures::future::BoxFuture<'static, Vec<Observation>>
     };
     let history = History::in_memory().expect("a history");
-    let watch = Watch::new(Arc::new(platform), Arc::new(history), Arc::new(look));
+    let runtime = Arc::new(ScriptedRuntime::default());
+    let watch =
+        Watch::new(Arc::new(platform), Arc::new(history), Arc::new(look)).with_runtime(Ok(runtime));
     (Arc::new(watch), scripted)
 }
 

@@ -149,8 +149,15 @@ impl Server {
     }
 
     pub fn send_line(&mut self, line: &str) {
+        self.send_bytes(line.as_bytes());
+    }
+
+    /// A line that need not be text.
+    pub fn send_bytes(&mut self, line: &[u8]) {
         let stdin = self.stdin.as_mut().expect("an open stdin");
-        writeln!(stdin, "{line}").expect("a server that reads");
+        stdin
+            .write_all(&[line, b"\n"].concat())
+            .expect("a server that reads");
         stdin.flush().expect("a server that reads");
     }
 
@@ -169,6 +176,10 @@ impl Server {
     pub fn call(&mut self, id: i64, tool: &str, arguments: Value) -> Value {
         let parameters = json!({"name": tool, "arguments": arguments});
         self.ask(id, "tools/call", parameters)
+    }
+
+    pub fn process(&self) -> u32 {
+        self.process.id()
     }
 
     pub fn close_stdin(&mut self) {

@@ -1,0 +1,65 @@
+//! What the machine has, where the platform file does not say.
+
+use crate::platform::{Bytes, MilliCpu, model::Capacity};
+
+/// Capacity as the platform file gives it, the rest measured.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Machine {
+    pub memory: Option<Bytes>,
+    pub cpu: Option<MilliCpu>,
+    pub is_memory_measured: bool,
+    pub is_cpu_measured: bool,
+    /// What everything on the machine leaves.
+    pub available: Option<Bytes>,
+}
+
+impl Machine {
+    /// Reads `/proc/meminfo`, and the share of processors that this process may use.
+    pub fn of(capacity: &Capacity) -> Self {
+        let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let cores = std::thread::available_parallelism().ok();
+        Self::from(
+            capacity,
+            &meminfo,
+            cores.map(|cores| MilliCpu(cores.get() as u64 * 1_000)),
+        )
+    }
+
+    fn from(capacity: &Capacity, meminfo: &str, cores: Option<MilliCpu>) -> Self {
+        let field = |name: &str| {
+            let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
+            let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+            Some(Bytes(kibibytes * 1024))
+        };
+        Self {
+            memory: capacity.memory.or_else(|| field("MemTotal:")),
+            cpu: capacity.cpu.or(cores),
+            is_memory_measured: capacity.memory.is_none(),
+            is_cpu_measured: capacity.cpu.is_none(),
+            available: field("MemAvailable:"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_platform_file_wins_and_the_rest_is_measured() {
+        let meminfo = "MemTotal:       16384 kB\nMemFree: 1 kB\nMemAvailable:    8192 kB\n";
+        let capacity = Capacity {
+            cpu: Some(MilliCpu(500)),
+            ..Capacity::default()
+        };
+        let machine = Machine::from(&capacity, meminfo, Some(MilliCpu(2_000)));
+        let expected = Machine {
+            memory: Some(Bytes(16 << 20)),
+            cpu: Some(MilliCpu(500)),
+            is_memory_measured: true,
+            is_cpu_measured: false,
+            available: Some(Bytes(8 << 20)),
+        };
+        assert_eq!(machine, expected);
+    }
+}
