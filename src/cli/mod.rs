@@ -3,6 +3,7 @@
 mod demo;
 mod doctor;
 mod environment;
+mod export;
 mod init;
 mod keep;
 mod lint;
@@ -51,11 +52,14 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Check a platform file: what is wrong with it, and what it contradicts.
     Lint(lint::LintArguments),
+    /// Write what other programs read, such as the JSON Schema of a platform file.
+    #[command(subcommand)]
+    Export(export::ExportCommand),
     /// Show what a platform file runs and where it sends variables, and allow it.
     Trust(trust::TrustArguments),
     /// Copy the catalog into the local snapshot, or bring the snapshot up to date.
     Sync(sync::SyncArguments),
-    /// Print or write the configuration of an MCP client.
+    /// Print or write the configuration of an MCP client, or draft a platform file.
     Init(Box<init::InitArguments>),
     /// Be a service that answers HTTP: what the demo and tests run in place of a real one.
     StandIn(Box<stand_in::StandInArguments>),
@@ -116,6 +120,7 @@ pub fn run() -> ExitCode {
         Some(Command::Tools(command)) => tools::run(command),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
         Some(Command::Lint(arguments)) => lint::run(&arguments),
+        Some(Command::Export(command)) => export::run(&command),
         Some(Command::Trust(arguments)) => trust::run(&arguments),
         Some(Command::Sync(arguments)) => sync::run(&arguments),
         Some(Command::Init(arguments)) => init::run(*arguments),

@@ -1,8 +1,9 @@
 //! The platform file: read, checked at once, and from then on a `Platform` that is valid.
 
 mod compose;
-mod described;
+pub mod described;
 mod dotenv;
+pub mod draft;
 mod kubernetes;
 pub mod lint;
 mod load;
@@ -12,6 +13,7 @@ pub mod problem;
 pub mod quantity;
 pub mod raw;
 pub mod read;
+mod schema;
 pub mod standards;
 pub mod trust;
 mod validate;
@@ -19,12 +21,13 @@ pub mod variables;
 pub mod yaml;
 
 pub use lint::{Finding, lint};
-pub use load::{Loaded, load};
+pub use load::{Loaded, describe_compose, load};
 pub use model::{
     AlertCondition, AlertRule, AlertScope, Capacity, Environment, Group, Objectives, Phase,
     Platform, Probe, ProbeKind, Service, ServiceName, Severity,
 };
 pub use problem::{Problem, Problems};
 pub use quantity::{Bytes, MilliCpu, Percent};
+pub use schema::schema;
 pub use trust::{Permit, Trust, TrustedDigests};
 pub use variables::Variables;

@@ -21,6 +21,7 @@ mod http;
 mod init;
 mod lineage;
 mod offline;
+mod platform_file;
 mod platforms;
 #[cfg(target_os = "linux")]
 mod process;

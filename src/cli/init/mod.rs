@@ -1,5 +1,6 @@
 //! `init`: prints or writes the configuration of an MCP client.
 
+mod draft;
 mod entry;
 mod file;
 mod merge;
@@ -18,12 +19,15 @@ use super::{
     places,
 };
 
-/// Prints the configuration for a client; with `--write`, puts it into the client's file.
+/// Prints the configuration for a client, or the draft of a platform file; with `--write`, puts it into the client's file.
 #[derive(Debug, Args)]
 pub struct InitArguments {
     /// The program that shall use this server.
-    #[arg(long, value_enum)]
-    client: Client,
+    #[arg(long, value_enum, required_unless_present = "platform")]
+    client: Option<Client>,
+    /// Draft a platform file from this Compose file instead.
+    #[arg(long, value_name = "COMPOSE FILE", conflicts_with = "client")]
+    platform: Option<PathBuf>,
     /// Cursor keeps one file for the user and one in each project.
     #[arg(long, value_enum, default_value = "project")]
     scope: Scope,
@@ -63,7 +67,7 @@ pub struct InitArguments {
     /// Write into the client's file, or into this one.
     #[arg(long, value_name = "PATH", num_args = 0..=1)]
     write: Option<Option<PathBuf>>,
-    /// Replace an entry of the same name.
+    /// Replace an entry of the same name, or a platform file.
     #[arg(long, requires = "write")]
     force: bool,
     /// Arguments for the server, after `--`.
@@ -81,7 +85,12 @@ enum Scope {
 
 /// Prints the configuration on stdout and what to do with it on stderr.
 pub fn run(arguments: InitArguments) -> Result<(), Failure> {
-    let wish = wish(&arguments)?;
+    let Some(client) = arguments.client else {
+        let written = arguments.write.as_ref().map(|path| path.as_deref());
+        let compose_file = arguments.platform.unwrap_or_default();
+        return draft::run(&compose_file, written, arguments.force);
+    };
+    let wish = wish(client, &arguments)?;
     let entry = entry::entry(&wish).map_err(|error| Failure::Usage(error.to_string()))?;
     let servers_key = wish.client.servers_key();
     let alone = merge::alone(servers_key, &arguments.name, &entry);
@@ -133,7 +142,7 @@ pub fn run(arguments: InitArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn wish(arguments: &InitArguments) -> Result<Wish, Failure> {
+fn wish(client: Client, arguments: &InitArguments) -> Result<Wish, Failure> {
     let form = if let Some(url) = &arguments.http {
         let parsed = url::Url::parse(url).ok();
         let Some(parsed) = parsed.filter(|url| matches!(url.scheme(), "http" | "https")) else {
@@ -196,7 +205,7 @@ fn wish(arguments: &InitArguments) -> Result<Wish, Failure> {
             .or_else(|| std::env::var("OPENMETADATA_URL").ok()),
     };
     Ok(Wish {
-        client: arguments.client,
+        client,
         form,
         is_demo: arguments.demo,
         openmetadata_url: openmetadata_url.filter(|url| !url.trim().is_empty()),

@@ -6,6 +6,7 @@ mod amounts;
 mod phases;
 mod services;
 mod stated;
+mod written;
 
 use std::collections::HashMap;
 

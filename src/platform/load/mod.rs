@@ -98,6 +98,20 @@ pub fn load(
     }
 }
 
+/// What a Compose file says by itself, for a first draft of a platform file. Values of variables
+/// of this process are not read.
+pub fn describe_compose(path: &Path) -> Result<Vec<Described>, Problems> {
+    let mut reading = Reading::default();
+    let runtime = runtime_files::compose_alone(path, &mut reading);
+    let variables = Variables::of_process().withheld();
+    let described = runtime.described(&variables, &mut reading.problems);
+    if reading.problems.is_empty() {
+        Ok(described)
+    } else {
+        Err(reading.into_problems())
+    }
+}
+
 /// What has been read so far.
 #[derive(Default)]
 struct Reading {

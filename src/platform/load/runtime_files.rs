@@ -72,6 +72,24 @@ pub fn read(root: &Node, folder: &Path, reading: &mut Reading) -> RuntimeFiles {
     files
 }
 
+/// A Compose file without a platform file.
+pub fn compose_alone(path: &Path, reading: &mut Reading) -> RuntimeFiles {
+    let mut files = RuntimeFiles::default();
+    let named = Placed {
+        place: Place::default(),
+        value: path.to_owned(),
+    };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    read_compose(
+        &RawCompose::default(),
+        vec![named],
+        folder,
+        reading,
+        &mut files,
+    );
+    files
+}
+
 fn read_compose(
     raw: &RawCompose,
     named: Vec<Placed<PathBuf>>,

@@ -3,6 +3,7 @@
 mod alerts;
 mod cycles;
 mod endpoints;
+mod needs;
 mod phases;
 mod probe;
 mod services;
@@ -61,7 +62,7 @@ pub fn platform(raw: &RawPlatform, around: &Surroundings<'_>, reader: &mut Reade
     }
     let names = Names::of(&services, reader);
     let phases = phases::phases(raw, &names, reader);
-    services::resolve_needs(raw, around, &names, &phases, &mut services, reader);
+    needs::resolve(raw, around, &names, &phases, &mut services, reader);
     cycles::report(&services, reader);
     let alerts = alerts::alerts(raw, &names, &services, reader);
     let triggers = phases::triggers(raw, reader);
