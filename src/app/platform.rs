@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     health::{Watch, probe},
     platform::{self, Platform, TrustedDigests, Variables, trust},
+    runtime::{self, Problem, Runtime},
     settings::PlatformSettings,
     store::{History, StateFolder},
     tools::{ErrorCode, ToolError},
@@ -34,6 +35,7 @@ pub(super) fn open(
         Box::pin(async move { probe::check(&probe, &surroundings, until).await.looks })
     });
     let platform = Arc::new(platform);
+    let runtime = runtime_of(&platform, state);
     let watch = match kept_history(file, state) {
         Ok(history) => Watch::new(platform, Arc::new(history), check),
         Err(reason) => {
@@ -42,7 +44,15 @@ pub(super) fn open(
             Watch::new(platform, Arc::new(history), check).without_history(reason)
         }
     };
-    Ok(Some(watch))
+    Ok(Some(watch.with_runtime(runtime)))
+}
+
+/// What carries the services, where this program can ask it.
+fn runtime_of(platform: &Arc<Platform>, state: Option<&Path>) -> Result<Arc<dyn Runtime>, Problem> {
+    let failed = |reason: String| Problem::failed("opening the runtime", reason);
+    let state = state.ok_or_else(|| failed("there is no state folder".into()))?;
+    let state = StateFolder::at(state).map_err(|error| failed(error.to_string()))?;
+    runtime::of(platform, &state)
 }
 
 /// Reads and checks the file with everything that it refers to.

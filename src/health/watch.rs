@@ -4,7 +4,7 @@
 //! never delays the report of another beyond its own bound.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,12 +16,13 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     metrics,
     observation::{Observation, Outcome},
+    probe::process,
     recording::{self, Looked},
     report::Health,
 };
 use crate::{
-    platform::{Platform, Probe, Service},
-    runtime::{Problem, Runtime},
+    platform::{Platform, Probe, ProbeKind, Service, ServiceName},
+    runtime::{Observed, Problem, Runtime},
     store::{
         History, StoreError,
         history::{ServiceRecord, Totals},
@@ -32,6 +33,9 @@ use crate::{
 /// has come: every look that was made, in order.
 pub type Check =
     Arc<dyn Fn(Probe, tokio::time::Instant) -> BoxFuture<'static, Vec<Observation>> + Send + Sync>;
+
+/// How long a runtime is waited for: it is asked besides.
+const LONGEST_OBSERVATION: Duration = Duration::from_secs(3);
 
 /// A platform under observation.
 pub struct Watch {
@@ -118,12 +122,14 @@ impl Watch {
             .filter(|service| is_fresh || !is_recent(service, records.get(&service.name.0), now))
             .collect();
         let count = due.len();
+        let observed = self.observed(&due).await;
         let mut looks = Vec::with_capacity(count);
         for service in due {
             let failures = records
                 .get(&service.name.0)
                 .map_or(0, |record| record.failures);
-            looks.push(self.look_at(service, failures, deadline));
+            let of_runtime = observed.get(&service.name);
+            looks.push(self.look_at(service, of_runtime, failures, deadline));
         }
         let checked = futures::future::join_all(looks).await;
         let health = self.enter(checked).await?;
@@ -167,23 +173,54 @@ impl Watch {
     pub async fn look_once(&self, service: &Service) -> Looked {
         // The probe's own time-out is the bound.
         let until = Instant::now() + Duration::from_secs(3_600);
-        self.look_at(service, u32::MAX, until).await
+        let observed = self.observed(&[service]).await;
+        self.look_at(service, observed.get(&service.name), u32::MAX, until)
+            .await
+    }
+
+    /// What the runtime sees of these services, where there is one that answers in time.
+    async fn observed(&self, services: &[&Service]) -> HashMap<ServiceName, Observed> {
+        let Ok(runtime) = self.runtime() else {
+            return HashMap::new();
+        };
+        let names: Vec<ServiceName> = services.iter().map(|one| one.name.clone()).collect();
+        let observing = tokio::time::timeout(LONGEST_OBSERVATION, runtime.observe(&names));
+        match observing.await {
+            Ok(Ok(observed)) => observed
+                .into_iter()
+                .map(|one| (one.service.clone(), one))
+                .collect(),
+            // The probes tell all the same.
+            Ok(Err(_)) | Err(_) => HashMap::new(),
+        }
     }
 
     /// Looks until it is sure, where so many looks failed before.
-    async fn look_at(&self, service: &Service, failures: u32, until: Instant) -> Looked {
-        let looks = match &service.probe {
-            None => vec![no_probe()],
-            Some(probe) => {
+    async fn look_at(
+        &self,
+        service: &Service,
+        of_runtime: Option<&Observed>,
+        failures: u32,
+        until: Instant,
+    ) -> Looked {
+        let looks = match (&service.probe, of_runtime) {
+            (Some(probe), _) if !matches!(probe.kind, ProbeKind::Process) => {
                 let mut probe = probe.clone();
                 probe.retries = probe.retries.saturating_sub(failures).max(1);
                 (self.check)(probe, until.into()).await
             }
+            (_, Some(seen)) => vec![process::observed(
+                Timestamp::now(),
+                &seen.state,
+                service.is_one_shot,
+            )],
+            (Some(probe), None) => (self.check)(probe.clone(), until.into()).await,
+            (None, None) => vec![no_probe()],
         };
         Looked {
             service: service.name.0.clone(),
             looks,
-            started: None,
+            started: of_runtime.and_then(|seen| seen.started_at),
         }
     }
 

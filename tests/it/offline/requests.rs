@@ -137,10 +137,9 @@ fn doctor_says_whether_there_is_one_how_old_and_whether_it_is_sound() {
     let snapshot = |more: &[&str]| -> Value {
         let (_, said, _) = run(&[&["doctor", "--json"], more].concat(), &url, &state);
         let said: Value = serde_json::from_str(&said).expect("JSON");
-        let checks = said["checks"].as_array().expect("checks").iter();
+        let mut checks = said["checks"].as_array().expect("checks").iter();
         checks
-            .filter(|check| check["name"] == "snapshot")
-            .next()
+            .find(|check| check["name"] == "snapshot")
             .cloned()
             .expect("a look at the snapshot")
     };
