@@ -22,7 +22,7 @@ fn lint_prints_findings_with_places_and_ends_well() {
         ended.out(),
         "platform.yaml:5:16: warning [port-used-twice] port 80 is used by `db` and `api`: on one host only one of \
          them can have it\n\
-         platform.yaml:5:73: note [probe-cannot-look] the http probe of `api` cannot look: the variable HOST_NAME \
+         platform.yaml:5:72: note [probe-cannot-look] the http probe of `api` cannot look: the variable HOST_NAME \
          is not set\n\
          shop: 2 services, 0 phases; 2 findings (1 warning, 1 note)\n"
     );

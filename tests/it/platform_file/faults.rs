@@ -63,7 +63,7 @@ fn each_fault_is_told_with_its_place_and_the_right_form() {
         ),
         (
             "platform: p\nservices: { db: { image: \"db:${TAG:?set it to a release}\" , port: \"${PORT}\"} }\n",
-            "2:70: the variable PORT is not set; set it, or write `${PORT:-default}`",
+            "2:67: the variable PORT is not set; set it, or write `${PORT:-default}`",
         ),
         (
             "platform: p\nservices: { db: { image: \"${OPENMETADATA_TOKEN}\" } }\n",
@@ -171,8 +171,8 @@ fn all_faults_of_a_file_come_at_once_in_its_order() {
             "4:29: `x` is not a port from 1 to 65535",
             "5:18: there is no service `nothing`; name one that stands under `services`",
             "5:43: `ftp://x/` is no address; write `http://host:port/…`",
-            "7:11: `1` is a number, and phases are also named by their number; give it a word",
-            "7:23: there is no service `web`; name one that stands under `services`",
+            "7:13: `1` is a number, and phases are also named by their number; give it a word",
+            "7:25: there is no service `web`; name one that stands under `services`",
         ]
     );
 }

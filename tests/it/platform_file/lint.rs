@@ -23,7 +23,7 @@ fn each_contradiction_is_a_finding_at_its_place() {
     for (text, expected) in [
         (
             format!("services: {{ a: {{ port: 80, {probe} }}, b: {{ port: 80, {probe} }} }}\n"),
-            "2:61 port-used-twice port 80 is used by `a` and `b`: on one host only one of them can have it",
+            "2:67 port-used-twice port 80 is used by `a` and `b`: on one host only one of them can have it",
         ),
         (
             "services: { a: {} }\n".to_owned(),
@@ -35,15 +35,15 @@ fn each_contradiction_is_a_finding_at_its_place() {
         ),
         (
             format!("services: {{ a: {{ {probe} }}, b: {{ needs: [c], {probe} }}, c: {{ {probe} }} }}\nphases: [{{ name: one, steps: [[a]], gate: {{}} }}, {{ name: two, steps: [[b, c]], gate: {{}} }}]\n"),
-            "2:63 dependency-in-same-step `b` needs `c` and starts together with it: it may fail until that is up",
+            "2:58 dependency-in-same-step `b` needs `c` and starts together with it: it may fail until that is up",
         ),
         (
             format!("services: {{ a: {{ {probe} }}, b: {{ needs: all, {probe} }}, c: {{ needs: [b], {probe} }} }}\nphases: [{{ name: one, steps: [[a]], gate: {{}} }}, {{ name: two, steps: [[b], [c]], gate: {{}} }}]\n"),
-            "2:63 cycle-through-all `b` needs all services, and `c` need it: a circle; 'all' is taken as the services of earlier phases",
+            "2:58 cycle-through-all `b` needs all services, and `c` need it: a circle; 'all' is taken as the services of earlier phases",
         ),
         (
             format!("services: {{ a: {{ memory: 2Gi, {probe} }} }}\nphases: [{{ name: one, steps: [[a]], gate: {{}}, budget: {{ memory: 1GB }} }}]\n"),
-            "3:57 budget-exceeded the limits through phase `one` add up to 2Gi memory, more than its budget of 1Gi",
+            "3:55 budget-exceeded the limits through phase `one` add up to 2Gi memory, more than its budget of 1Gi",
         ),
         (
             format!("capacity: {{ memory: 1Gi }}\nservices: {{ a: {{ memory: 2Gi, {probe} }} }}\n"),
