@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     health::{Watch, probe},
-    platform::{self, Platform, TrustedDigests, Variables, trust},
+    platform::{self, Loaded, Platform, TrustedDigests, Variables, trust},
     runtime::{self, Problem, Runtime},
     settings::PlatformSettings,
     store::{History, StateFolder},
@@ -28,13 +28,14 @@ pub(super) fn open(
     let Some(file) = &settings.file else {
         return Ok(None);
     };
-    let platform = read(file, settings, state)?;
+    let loaded = read(file, settings, state)?;
+    let findings = platform::lint(&loaded);
     let surroundings = Arc::new(probe::Surroundings::new(settings.ca_file.clone()));
     let check: crate::health::watch::Check = Arc::new(move |probe, until| {
         let surroundings = Arc::clone(&surroundings);
         Box::pin(async move { probe::check(&probe, &surroundings, until).await.looks })
     });
-    let platform = Arc::new(platform);
+    let platform = Arc::new(loaded.platform);
     let runtime = runtime_of(&platform, state);
     let watch = match kept_history(file, state) {
         Ok(history) => Watch::new(platform, Arc::new(history), check),
@@ -44,7 +45,7 @@ pub(super) fn open(
             Watch::new(platform, Arc::new(history), check).without_history(reason)
         }
     };
-    Ok(Some(watch.with_runtime(runtime)))
+    Ok(Some(watch.with_runtime(runtime).with_findings(findings)))
 }
 
 /// What carries the services, where this program can ask it.
@@ -60,7 +61,7 @@ fn read(
     file: &Path,
     settings: &PlatformSettings,
     state: Option<&Path>,
-) -> Result<Platform, ToolError> {
+) -> Result<Loaded, ToolError> {
     let mut given = Vec::new();
     for written in &settings.trusted {
         let digest = written.parse().map_err(|error: trust::NotADigest| {
@@ -75,7 +76,7 @@ fn read(
         everything: false,
     };
     match platform::load(file, &Variables::of_process(), &trusted) {
-        Ok(loaded) => Ok(loaded.platform),
+        Ok(loaded) => Ok(loaded),
         Err(problems) => Err(ToolError::new(
             ErrorCode::Unavailable,
             format!(

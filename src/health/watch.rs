@@ -21,7 +21,7 @@ use super::{
     report::Health,
 };
 use crate::{
-    platform::{Platform, Probe, ProbeKind, Service, ServiceName},
+    platform::{Finding, Platform, Probe, ProbeKind, Service, ServiceName},
     runtime::{Observed, Problem, Runtime},
     store::{
         History, StoreError,
@@ -44,6 +44,8 @@ pub struct Watch {
     check: Check,
     /// Why the history ends with this process, where it does.
     not_kept: Option<String>,
+    /// What the platform file contradicts.
+    findings: Vec<Finding>,
     runtime: Result<Arc<dyn Runtime>, Problem>,
 }
 
@@ -61,6 +63,7 @@ impl Watch {
             history,
             check,
             not_kept: None,
+            findings: Vec::new(),
             runtime: Err(Problem::NotSupported {
                 what: "looking at processes, logs and usage",
                 runtime: "a server without a runtime",
@@ -77,6 +80,17 @@ impl Watch {
     /// What carries the services.
     pub fn runtime(&self) -> Result<&Arc<dyn Runtime>, Problem> {
         self.runtime.as_ref().map_err(Clone::clone)
+    }
+
+    /// With what the linter found in the platform file.
+    pub fn with_findings(mut self, findings: Vec<Finding>) -> Self {
+        self.findings = findings;
+        self
+    }
+
+    /// What the platform file contradicts.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// The history could not be opened for this reason and is kept in memory.

@@ -30,6 +30,7 @@ mod get_entity;
 mod get_ingestion;
 mod get_lineage;
 mod get_logs;
+mod get_platform;
 mod get_resources;
 mod get_service;
 mod lineage;
@@ -134,6 +135,7 @@ const ALL: &[&Tool] = &[
     &get_ingestion::TOOL,
     &get_lineage::TOOL,
     &get_logs::TOOL,
+    &get_platform::TOOL,
     &get_resources::TOOL,
     &get_service::TOOL,
     &read_openmetadata::TOOL,
