@@ -64,6 +64,12 @@ impl Answer {
         self
     }
 
+    /// Adds a list that is there also when it is empty: that there is nothing is the answer.
+    pub fn put_list(&mut self, name: &str, items: Vec<Value>) -> &mut Self {
+        self.fields.insert(name.to_owned(), items.into());
+        self
+    }
+
     /// Adds something that the reader has to know to read the rest rightly.
     pub fn warn(&mut self, warning: impl Into<String>) -> &mut Self {
         let warning = warning.into();

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     answer::{clean, cursor::CursorError},
     catalog::CatalogError,
+    observe::ObserveError,
     runtime::Problem,
     store::StoreError,
 };
@@ -228,6 +229,29 @@ impl From<CatalogError> for ToolError {
             E::UnknownOutcome { how_to_check, .. } => {
                 Self::new(ErrorCode::Timeout, message).then(how_to_check)
             }
+        }
+    }
+}
+
+impl From<ObserveError> for ToolError {
+    fn from(error: ObserveError) -> Self {
+        use ObserveError as E;
+        let message = error.to_string();
+        match error {
+            E::Address { .. } => Self::new(ErrorCode::Unavailable, message)
+                .then("correct its `url` in the platform file"),
+            E::Unreachable { .. } => Self::new(ErrorCode::Unavailable, message)
+                .retry(Retry::Yes)
+                .then("check that it runs and that its `url` in the platform file is right"),
+            E::Timeout { .. } => Self::new(ErrorCode::Timeout, message)
+                .retry(Retry::Yes)
+                .then("ask for a shorter span, a longer step or fewer series"),
+            E::Refused { .. } => Self::new(ErrorCode::Unauthorized, message)
+                .then("correct its credential in the platform file"),
+            E::BadQuestion { .. } => Self::invalid("query", message, "correct the query"),
+            E::BadAnswer { .. } => Self::new(ErrorCode::BadUpstream, message)
+                .retry(Retry::Yes)
+                .then("check that its `url` in the platform file leads to it"),
         }
     }
 }

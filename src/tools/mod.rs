@@ -34,6 +34,7 @@ mod get_platform;
 mod get_resources;
 mod get_service;
 mod lineage;
+mod query_metrics;
 mod read_openmetadata;
 mod search_entities;
 mod update_entity;
@@ -138,6 +139,7 @@ const ALL: &[&Tool] = &[
     &get_platform::TOOL,
     &get_resources::TOOL,
     &get_service::TOOL,
+    &query_metrics::TOOL,
     &read_openmetadata::TOOL,
     &search_entities::TOOL,
     &update_entity::TOOL,

@@ -11,7 +11,7 @@ use std::{
 
 use jiff::Timestamp;
 use openpolicy_mcp::{
-    health::rules::prometheus_rules,
+    health::{self, rules::prometheus_rules},
     observe::{
         ObserveError, Prometheus,
         alertmanager::{Ours, State},
@@ -22,7 +22,10 @@ use openpolicy_mcp::{
         AlertCondition, AlertRule, AlertScope, Percent, Platform, Service, ServiceName, Severity,
         TrustedDigests, Variables, load,
     },
+    store::History,
+    tools::{self, Caller, Context},
 };
+use serde_json::json;
 
 use crate::engines::{
     free_port,
@@ -200,7 +203,52 @@ async fn rules_fire_there_for_what_is_ill_and_for_nothing_else() {
     assert_eq!(down.summary.as_deref(), Some("ill is down"));
 
     questions(&watch).await;
+    through_the_tool(watch.port).await;
     ours(&mut watch).await;
+}
+
+/// What an agent is told of the same series.
+async fn through_the_tool(port: u16) {
+    let platform = Platform {
+        name: "planned".into(),
+        prometheus: Some(endpoint(port)),
+        metrics: vec![(
+            "memory".into(),
+            "openpolicy_service_memory_bytes{service=\"ill\"}".into(),
+        )],
+        ..Platform::default()
+    };
+    let nobody_looks: health::watch::Check = Arc::new(|_, _| Box::pin(async { Vec::new() }));
+    let history = Arc::new(History::in_memory().expect("a history"));
+    let watch = health::Watch::new(Arc::new(platform), history, nobody_looks);
+    let context =
+        Context::new(Arc::default(), Caller::default()).with_platform(Some(Ok(Arc::new(watch))));
+    let tool = tools::find("query_metrics").expect("the tool");
+    let ask = async |arguments| (tool.call)(&context, arguments).await;
+
+    let told = ask(json!({"query": "memory"})).await.expect("an answer");
+    let told = told.structured();
+    assert_eq!(told["series"][0]["value"], 900, "{told:?}");
+    assert_eq!(
+        (&told["total"], &told["complete"]),
+        (&json!(1), &json!(true))
+    );
+
+    let wide = json!({"query": "{__name__=~\".+\"}", "from": "1m", "step": "1s"});
+    let told = ask(wide).await.expect("an answer").structured();
+    let (total, returned) = (told["total"].as_u64(), told["returned"].as_u64());
+    assert!(returned < total, "{told:?}");
+    assert_eq!(told["complete"], false);
+    assert!(told["warnings"].to_string().contains("not all series fit"));
+
+    let told = ask(json!({"query": "no_such_metric"}))
+        .await
+        .expect("an answer");
+    let told = told.structured();
+    assert_eq!((&told["total"], &told["series"]), (&json!(0), &json!([])));
+    let error = ask(json!({"query": "sum("})).await.expect_err("no PromQL");
+    assert_eq!(error.argument.as_deref(), Some("query"));
+    assert!(error.message.contains("parse error"), "{}", error.message);
 }
 
 async fn questions(watch: &Watch) {

@@ -11,6 +11,8 @@ pub struct Watch {
     pub prometheus: observe::Prometheus,
     pub alertmanager: observe::Alertmanager,
     pub engines: [Engine; 2],
+    /// Of Prometheus.
+    pub port: u16,
     _folder: TempDir,
 }
 
@@ -74,6 +76,7 @@ impl Watch {
             prometheus: observe::Prometheus::new(&endpoint(port), None).expect("an address"),
             alertmanager: observe::Alertmanager::new(&endpoint(alerts), None).expect("an address"),
             engines: [prometheus, alertmanager],
+            port,
             _folder: folder,
         }
     }
