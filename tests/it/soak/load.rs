@@ -188,8 +188,12 @@ pub fn over_stdio(server: &mut Server, part: u64, left: &Left) {
         let mut is_last = false;
         while expected.open() > 0 || !waited_for.is_empty() || !is_last {
             let answer = server.receive();
-            // Of what was garbled and cancelled an answer may come late.
-            let is_late = answer["id"].as_i64().is_some_and(|id| id < 16);
+            // Of what was garbled or cancelled before this an answer may come late.
+            let is_late = match &answer["id"] {
+                Value::String(id) => id != "last",
+                Value::Null => true,
+                id => id.as_i64().is_some_and(|id| id < first),
+            };
             waited_for.remove(&answer["id"].as_i64().unwrap_or_default());
             if let Some(fault) = expected.take(&answer)
                 && !is_late
