@@ -19,13 +19,13 @@ const LONGEST_TEXT: usize = 20_000;
 const MOST_VALUES: usize = 500;
 
 /// The arguments of a call as their type.
-pub fn read<T: DeserializeOwned + JsonSchema>(arguments: Value) -> Result<T, ToolError> {
+pub fn read<T: DeserializeOwned + JsonSchema + 'static>(arguments: Value) -> Result<T, ToolError> {
     typed(normal::<T>(arguments)?)
 }
 
 /// The arguments of a call with pages, and the scope of its cursors. The scope is of what was
 /// understood, so that a page may be asked for in another spelling of the same arguments.
-pub fn read_paged<T: DeserializeOwned + JsonSchema>(
+pub fn read_paged<T: DeserializeOwned + JsonSchema + 'static>(
     tool: &str,
     arguments: Value,
 ) -> Result<(T, CursorScope), ToolError> {
@@ -48,8 +48,8 @@ fn typed<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, ToolError
 }
 
 /// The arguments as the schema has them, absent ones left away.
-fn normal<T: JsonSchema>(arguments: Value) -> Result<Map<String, Value>, ToolError> {
-    let schema = schema::of_arguments::<T>();
+fn normal<T: JsonSchema + 'static>(arguments: Value) -> Result<Map<String, Value>, ToolError> {
+    let schema = schema::known_of::<T>();
     let arguments = match arguments {
         Value::Null => Map::new(),
         Value::Object(fields) => fields,

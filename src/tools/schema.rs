@@ -1,7 +1,33 @@
 //! Portable JSON Schemas: no `$ref`, no type arrays, no `uint` formats, no boolean schemas.
 
+use std::{
+    any::TypeId,
+    collections::HashMap,
+    sync::{Arc, OnceLock, RwLock},
+};
+
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
+
+type Known = RwLock<HashMap<TypeId, Arc<Map<String, Value>>>>;
+
+/// The same as `of_arguments`, made once for each type: every call reads its arguments by it.
+pub fn known_of<T: JsonSchema + 'static>() -> Arc<Map<String, Value>> {
+    static KNOWN: OnceLock<Known> = OnceLock::new();
+    let known = KNOWN.get_or_init(Known::default);
+    let of_type = TypeId::of::<T>();
+    let found = known
+        .read()
+        .ok()
+        .and_then(|known| known.get(&of_type).cloned());
+    found.unwrap_or_else(|| {
+        let made = Arc::new(of_arguments::<T>());
+        if let Ok(mut known) = known.write() {
+            known.insert(of_type, Arc::clone(&made));
+        }
+        made
+    })
+}
 
 /// The schema of an argument type, made portable: clients differ in what they understand, and
 /// each token of it is paid for in every conversation.
