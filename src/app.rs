@@ -14,6 +14,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    bridge::alerting,
     catalog::{
         self, Catalog, Catalogs, Snapshot, Spare,
         snapshot::{self, SnapshotFile},
@@ -154,7 +155,8 @@ async fn serve_http(
         }
     });
     if let Some(watched) = watched {
-        tokio::spawn(keep_watching(watched, shutdown.clone()));
+        let catalogs = Arc::clone(server.catalogs());
+        tokio::spawn(keep_watching(watched, catalogs, shutdown.clone()));
     }
     http::serve(
         listener,
@@ -169,9 +171,23 @@ async fn serve_http(
 }
 
 /// Looks at the platform for as long as the server runs.
-async fn keep_watching(watched: Arc<Lazy<Watch>>, shutdown: CancellationToken) {
+async fn keep_watching(
+    watched: Arc<Lazy<Watch>>,
+    catalogs: Arc<LazyCatalogs>,
+    shutdown: CancellationToken,
+) {
     match watched.get().await {
-        Ok(watch) => monitor::run(watch, shutdown).await,
+        Ok(watch) => {
+            // As this server itself sees it; without a catalog rules about data are not evaluated.
+            let catalog: alerting::OwnCatalog = Box::new(move || {
+                let catalogs = Arc::clone(&catalogs);
+                Box::pin(async move { catalogs.get().await.ok()?.of(None).ok() })
+            });
+            tokio::join!(
+                monitor::run(Arc::clone(&watch), shutdown.clone()),
+                alerting::run(watch, catalog, shutdown),
+            );
+        }
         Err(error) => {
             tracing::error!(reason = error.message, "The platform is not watched");
         }

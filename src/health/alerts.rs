@@ -43,6 +43,10 @@ pub struct NotEvaluated {
     pub lacks: &'static str,
 }
 
+/// The longest time between two evaluations over which a rule is taken to have held: twice the
+/// default interval of a probe, its time-out, and a little.
+pub const LONGEST_GAP: Duration = Duration::from_secs(90);
+
 /// Alerts by rule and service.
 pub type Alerts = BTreeMap<(String, String), AlertRecord>;
 

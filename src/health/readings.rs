@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -9,11 +10,12 @@ use jiff::Timestamp;
 
 use super::{
     Health, ServiceHealth, Watch,
-    alerts::{Reading, Readings},
+    alerts::{self, Alerts, NotEvaluated, Reading, Readings},
 };
 use crate::{
     catalog::{Catalog, Reference, ingestion, scope::Scope, scope::Target},
-    platform::{AlertCondition, AlertScope, Percent, Platform},
+    platform::{AlertCondition, AlertScope, Percent, Platform, ServiceName},
+    runtime::Usage,
     store::StoreError,
 };
 
@@ -25,6 +27,133 @@ const OLDEST_SUCCESS: Duration = Duration::from_secs(100 * 24 * 3_600);
 /// What a service uses of what it may, in percent; by service, and under the empty name of the
 /// platform as a whole.
 pub type Shares = BTreeMap<String, (Option<Percent>, Option<Percent>)>;
+
+/// Shares of what services may use, by what a runtime says that they use; the limits are its own,
+/// else those of the platform file.
+pub fn shares_of(platform: &Platform, usages: &[Usage]) -> Shares {
+    let mut shares = Shares::new();
+    let (mut memory_sum, mut cpu_sum) = (None, None);
+    for usage in usages {
+        let service = platform.service(&usage.service.0);
+        let memory_limit = usage
+            .memory_limit
+            .or_else(|| service.and_then(|service| service.memory));
+        let cpu_limit = usage
+            .cpu_limit
+            .or_else(|| service.and_then(|service| service.cpu));
+        let share = |used: Option<u64>, limit: Option<u64>| match (used, limit) {
+            (Some(used), Some(limit)) => Some(Percent::of(used as f64, limit as f64)),
+            _ => None,
+        };
+        let memory = usage.memory.map(|memory| memory.0);
+        let cpu = usage.cpu.map(|cpu| cpu.0);
+        shares.insert(
+            usage.service.0.clone(),
+            (
+                share(memory, memory_limit.map(|limit| limit.0)),
+                share(cpu, cpu_limit.map(|limit| limit.0)),
+            ),
+        );
+        for (sum, used) in [(&mut memory_sum, memory), (&mut cpu_sum, cpu)] {
+            if let Some(used) = used {
+                *sum = Some(sum.unwrap_or(0) + used);
+            }
+        }
+    }
+    let outside = platform
+        .capacity
+        .external_memory
+        .map_or(0, |memory| memory.0);
+    let of = |used: Option<u64>, capacity: Option<u64>| {
+        Some(Percent::of(used? as f64, capacity? as f64))
+    };
+    let whole = (
+        of(
+            memory_sum.map(|sum| sum + outside),
+            platform.capacity.memory.map(|memory| memory.0),
+        ),
+        of(cpu_sum, platform.capacity.cpu.map(|cpu| cpu.0)),
+    );
+    shares.insert(String::new(), whole);
+    shares
+}
+
+impl Watch {
+    /// Shares now, where the rules ask for them and a runtime can tell.
+    pub async fn shares(&self, missed: &mut Vec<String>) -> Shares {
+        let platform = self.platform();
+        let are_asked_for = platform.alerts.iter().any(|rule| {
+            matches!(
+                rule.when,
+                AlertCondition::MemoryAbove(_) | AlertCondition::CpuAbove(_)
+            )
+        });
+        if !are_asked_for {
+            return Shares::new();
+        }
+        let names: Vec<ServiceName> = platform
+            .services
+            .iter()
+            .map(|service| service.name.clone())
+            .collect();
+        let usages = match self.runtime() {
+            Ok(runtime) => runtime.usage(&names).await,
+            Err(problem) => Err(problem),
+        };
+        match usages {
+            Ok(usages) => shares_of(platform, &usages),
+            Err(problem) => {
+                missed.push(format!("what services use: {problem}"));
+                Shares::new()
+            }
+        }
+    }
+}
+
+/// The rules, evaluated.
+pub struct Evaluated {
+    /// Everything that is or was pending or firing.
+    pub alerts: Alerts,
+    pub lacking: Vec<NotEvaluated>,
+    /// What could not be read, and why.
+    pub missed: Vec<String>,
+}
+
+impl Watch {
+    /// Evaluates the rules now and keeps what came of it.
+    pub async fn evaluate(
+        &self,
+        health: &Health,
+        catalog: Option<&Catalog>,
+        deadline: Instant,
+    ) -> Result<Evaluated, StoreError> {
+        let mut missed = Vec::new();
+        let shares = self.shares(&mut missed).await;
+        let gathered = self.readings(health, &shares, catalog, deadline).await?;
+        missed.extend(gathered.missed);
+        let platform = Arc::clone(self.platform());
+        let now = Timestamp::now().as_millisecond();
+        let (alerts, lacking) = self
+            .with_history(move |history| {
+                history.update(now, |records| {
+                    let lacking = alerts::evaluate(
+                        &platform,
+                        &gathered.readings,
+                        &mut records.alerts,
+                        now,
+                        alerts::LONGEST_GAP,
+                    );
+                    (records.alerts.clone(), lacking)
+                })
+            })
+            .await?;
+        Ok(Evaluated {
+            alerts,
+            lacking,
+            missed,
+        })
+    }
+}
 
 /// What was read, and what could not be.
 pub struct Gathered {
@@ -225,4 +354,40 @@ async fn of_dataset(
         ingested.age = ingested.age.max(age);
     }
     Ok(ingested)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::{Bytes, MilliCpu, Service};
+
+    #[test]
+    fn shares_are_of_the_limits_and_the_whole_of_the_capacity() {
+        let mut platform = Platform::default();
+        for name in ["db", "api"] {
+            let mut service = Service::named(name);
+            service.memory = Some(Bytes(1_000));
+            platform
+                .by_name
+                .insert(name.into(), platform.services.len());
+            platform.services.push(service);
+        }
+        platform.capacity.memory = Some(Bytes(4_000));
+        platform.capacity.external_memory = Some(Bytes(1_000));
+        let usage = |name: &str, memory, limit| Usage {
+            memory: Some(Bytes(memory)),
+            memory_limit: limit,
+            cpu: Some(MilliCpu(100)),
+            ..Usage::none(ServiceName(name.into()), Timestamp::UNIX_EPOCH)
+        };
+        let shares = shares_of(
+            &platform,
+            &[usage("db", 900, None), usage("api", 100, Some(Bytes(400)))],
+        );
+        assert_eq!(shares["db"].0, Some(Percent(90.0)));
+        assert_eq!(shares["api"].0, Some(Percent(25.0)));
+        assert_eq!(shares[""], (Some(Percent(50.0)), None));
+        // A limit that nobody gives is not 'nothing used'.
+        assert_eq!(shares["db"].1, None);
+    }
 }

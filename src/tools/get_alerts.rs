@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::{Call, Context, Effect, Outcome, Tool, Toolset, arguments, platform, schema};
 use crate::{
     answer::{Answer, Budget, Page, Table, Total, time as times},
-    health::{alerts, readings::Shares},
-    platform::{AlertCondition, AlertRule, Platform, Severity},
+    health::alerts,
+    observe::{Alertmanager, ObserveError, alertmanager},
+    platform::{AlertCondition, AlertRule, Platform, Severity, model::Endpoint},
     store::history::AlertRecord,
 };
 
@@ -19,8 +20,8 @@ const NAME: &str = "get_alerts";
 pub const TOOL: Tool = Tool {
     name: NAME,
     title: "Get alerts",
-    description: "The platform's alert rules evaluated now: firing, pending, lately resolved, and \
-                  which could not be evaluated and why.",
+    description: "The platform's alert rules evaluated now: firing, pending, lately resolved, which \
+                  could not be evaluated and why; and Alertmanager's alerts.",
     toolset: Toolset::Platform,
     effect: Effect::Read,
     arguments: schema::of_arguments::<Arguments>,
@@ -28,6 +29,7 @@ pub const TOOL: Tool = Tool {
         let mut fields = vec![
             ("counts", schema::object()),
             ("not_evaluated", schema::table()),
+            ("alertmanager", schema::table()),
             ("could_not_look", schema::list(schema::string())),
         ];
         fields.extend(schema::paged("alerts"));
@@ -73,9 +75,8 @@ enum Level {
     Warning,
 }
 
-/// The longest time between two evaluations over which a rule is taken to have held: twice the
-/// default interval of a probe, its time-out, and a little.
-pub const GAP: Duration = Duration::from_secs(90);
+/// Alerts of Alertmanager that are told; it shows all of them itself.
+const MOST_OF_OTHERS: usize = 30;
 
 async fn call(context: &Context, sent: Value) -> Outcome {
     let (asked, cursor_scope): (Arguments, _) = arguments::read_paged(NAME, sent)?;
@@ -84,25 +85,11 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let all: Vec<_> = watch.platform().services.iter().collect();
     let checked = watch.check(&all, false, context.deadline()).await?;
     let catalog = context.catalog().ok();
-    let gathered = watch
-        .readings(
-            &checked.health,
-            &Shares::new(),
-            catalog.as_ref(),
-            context.deadline(),
-        )
+    let evaluated = watch
+        .evaluate(&checked.health, catalog.as_ref(), context.deadline())
         .await?;
-    let platform = std::sync::Arc::clone(watch.platform());
-    let readings = gathered.readings;
+    let (alerts, mut missed) = (evaluated.alerts, evaluated.missed);
     let now = context.now.as_millisecond();
-    let (alerts, lacking) = watch
-        .with_history(move |history| {
-            history.update(now, |records| {
-                let lacking = alerts::evaluate(&platform, &readings, &mut records.alerts, now, GAP);
-                (records.alerts.clone(), lacking)
-            })
-        })
-        .await?;
 
     let mut answer = Answer::new(Budget::DEFAULT);
     let count = |state: &str| alerts.values().filter(|alert| alert.state == state).count();
@@ -111,8 +98,16 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         json!({"rules": watch.platform().alerts.len(), "firing": count("firing"),
                "pending": count("pending"), "resolved": count("resolved")}),
     );
-    answer.put("could_not_look", gathered.missed);
-    put_lacking(&mut answer, &lacking);
+    if let Some(endpoint) = &watch.platform().alertmanager {
+        match of_alertmanager(endpoint, context).await {
+            Ok(table) => {
+                answer.put("alertmanager", table);
+            }
+            Err(error) => missed.push(error.to_string()),
+        }
+    }
+    answer.put("could_not_look", missed);
+    put_lacking(&mut answer, &evaluated.lacking);
     platform::put_provenance(&mut answer, watch);
     let states = asked
         .state
@@ -160,6 +155,33 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         },
     );
     Ok(answer)
+}
+
+/// What the user's Alertmanager has, ours among them.
+async fn of_alertmanager(endpoint: &Endpoint, context: &Context) -> Result<Value, ObserveError> {
+    let timeout = context.time_left().min(Duration::from_secs(10));
+    let alerts = Alertmanager::new(endpoint, None)?.alerts(timeout).await?;
+    let mut table = Table::new(&["name", "service", "state", "since", "severity"]);
+    for alert in alerts.iter().take(MOST_OF_OTHERS) {
+        let state = match alert.state {
+            alertmanager::State::Unprocessed => "unprocessed",
+            alertmanager::State::Active => "active",
+            alertmanager::State::Silenced => "silenced",
+            alertmanager::State::Inhibited => "inhibited",
+        };
+        table.push(vec![
+            alert.name.as_str().into(),
+            alert.service.as_deref().into(),
+            state.into(),
+            times::text(alert.since.as_millisecond()).into(),
+            alert.severity.as_deref().into(),
+        ]);
+    }
+    let returned = table.len();
+    let mut told = table.into_value();
+    told["total"] = alerts.len().into();
+    told["complete"] = (returned == alerts.len()).into();
+    Ok(told)
 }
 
 fn rule_named<'a>(platform: &'a Platform, name: &str) -> Option<&'a AlertRule> {

@@ -359,3 +359,51 @@ async fn ours(watch: &mut Watch) {
         .expect_err("nonsense");
     assert!(matches!(error, ObserveError::BadQuestion { .. }), "{error}");
 }
+
+/// Ends the server with the test, whatever becomes of it.
+struct Served(std::process::Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_watches_sends_what_fires_and_what_ends() {
+    let target = Local::start(Manner::http(|_| (200, "text/plain", String::new()))).await;
+    let mut watch = Watch::start(target.port, "groups: []\n").await;
+    let alerts = watch.alertmanager_port;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("platform.yaml");
+    let service = free_port();
+    std::fs::write(
+        &file,
+        format!(
+            "platform: watched\n\
+             alertmanager: {{ url: \"http://127.0.0.1:{alerts}\" }}\n\
+             services:\n  db: {{ probe: {{ tcp: \"127.0.0.1:{service}\", interval: 1s, retries: 1 }} }}\n\
+             alerts:\n  - {{ name: ServiceDown, when: down, for: 0s, severity: critical }}\n"
+        ),
+    )
+    .expect("a file");
+    let server = std::process::Command::new(env!("CARGO_BIN_EXE_openpolicy-mcp"))
+        .args(["serve", "--http", "127.0.0.1:0", "--platform"])
+        .arg(&file)
+        .arg("--state")
+        .arg(folder.path().join("state"))
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the binary");
+    let _server = Served(server);
+    let sent = async |watch: &Watch| watch.alertmanager.alerts(LIMIT).await.unwrap_or_default();
+    let fired = watch.until(sent, |alerts| !alerts.is_empty()).await;
+    assert_eq!(fired.len(), 1, "{fired:?}");
+    assert_eq!(fired[0].name, "ServiceDown");
+    assert_eq!(fired[0].service.as_deref(), Some("db"));
+    assert_eq!(fired[0].severity.as_deref(), Some("critical"));
+    // It comes back: the alert ends there too.
+    let _listener = std::net::TcpListener::bind(("127.0.0.1", service)).expect("the port");
+    watch.until(sent, Vec::is_empty).await;
+}

@@ -13,6 +13,7 @@ pub struct Watch {
     pub engines: [Engine; 2],
     /// Of Prometheus.
     pub port: u16,
+    pub alertmanager_port: u16,
     _folder: TempDir,
 }
 
@@ -77,6 +78,7 @@ impl Watch {
             alertmanager: observe::Alertmanager::new(&endpoint(alerts), None).expect("an address"),
             engines: [prometheus, alertmanager],
             port,
+            alertmanager_port: alerts,
             _folder: folder,
         }
     }
