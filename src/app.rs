@@ -57,9 +57,12 @@ impl AppError {
 pub async fn serve(settings: Settings) -> Result<(), AppError> {
     let refused = |error: &dyn std::error::Error| AppError::Settings(error.to_string());
     logs::start(&settings.logs, &secrets(&settings)).map_err(|error| refused(&error))?;
-    let selection = Selection::new(tools::all(), &settings.tools)
-        .map_err(|error| refused(&error))?
-        .without_platform();
+    let selection =
+        Selection::new(tools::all(), &settings.tools).map_err(|error| refused(&error))?;
+    let selection = match &settings.platform.file {
+        Some(_) => selection,
+        None => selection.without_platform(),
+    };
     // Reads the address only: nothing is opened before a client needs it.
     if let CatalogSettings::OpenMetadata(_) = &settings.catalog {
         catalogs(

@@ -13,6 +13,7 @@ mod changes;
 mod client;
 mod commands;
 mod contract;
+mod demo_platform;
 mod edge;
 mod entities;
 mod fuzz;

@@ -1,0 +1,224 @@
+//! The platform of the demo: six local processes that carry the data of the demo's catalog.
+
+use std::{
+    fmt::Write as _,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cli::{Failure, output},
+    net::{Dialer, Reached, Request},
+    platform::{self, Platform, TrustedDigests, Variables},
+    runtime::{self, Change, Runtime},
+    settings::PlatformSettings,
+    store::StateFolder,
+};
+
+/// Name, what it needs, memory, what it carries.
+const SERVICES: [(&str, &[&str], &str, &[&str]); 6] = [
+    ("database", &[], "64Mi", &["openpolicy_pg"]),
+    ("cache", &[], "32Mi", &[]),
+    ("etl", &["database"], "64Mi", &["warehouse"]),
+    ("api", &["database", "cache"], "64Mi", &[]),
+    ("web", &["api"], "32Mi", &[]),
+    ("dashboards", &["etl"], "64Mi", &["superset"]),
+];
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The platform, for as long as the demo runs.
+pub(super) struct Stage {
+    folder: PathBuf,
+    digest: String,
+    platform: Arc<Platform>,
+    runtime: Arc<dyn Runtime>,
+    /// Where the service that is to break listens.
+    broken: Option<(String, u16)>,
+    is_over: CancellationToken,
+}
+
+impl Stage {
+    /// Writes the platform file into a folder of its own. Nothing runs yet.
+    pub(super) fn set(broken: Option<&str>) -> Result<Self, Failure> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::Error(format!(
+                "the platform of the demo cannot be set up: {error}"
+            ))
+        };
+        let folder = std::env::temp_dir().join(format!("openpolicy-demo-{}", std::process::id()));
+        let state = StateFolder::at(&folder).map_err(|error| failed(&error))?;
+        let program = std::env::current_exe().map_err(|error| failed(&error))?;
+        let ports = free_ports(SERVICES.len()).map_err(|error| failed(&error))?;
+        let broken = match broken {
+            None => None,
+            Some(name) => Some(port_of(name, &ports)?),
+        };
+        let file = folder.join("platform.yaml");
+        std::fs::write(&file, described(&program, &ports)).map_err(|error| failed(&error))?;
+        let trusted = TrustedDigests {
+            everything: true,
+            ..TrustedDigests::default()
+        };
+        let loaded = platform::load(&file, &Variables::default(), &trusted)
+            .map_err(|problems| failed(&problems))?;
+        let platform = Arc::new(loaded.platform);
+        let runtime = runtime::of(&platform, &state).map_err(|problem| failed(&problem))?;
+        Ok(Self {
+            folder,
+            digest: loaded.digest.to_string(),
+            platform,
+            runtime,
+            broken,
+            is_over: CancellationToken::new(),
+        })
+    }
+
+    pub(super) fn settings(&self) -> PlatformSettings {
+        PlatformSettings {
+            file: Some(self.folder.join("platform.yaml")),
+            trusted: vec![self.digest.clone()],
+            ca_file: None,
+        }
+    }
+
+    /// Where the server keeps its state, and the runtime its logs.
+    pub(super) fn state(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Starts the services, breaks the one that was asked for, and waits for the end.
+    pub(super) async fn perform(&self) {
+        let act = async {
+            let names = self.names();
+            let change = Change {
+                services: &names,
+                is_up: None,
+                patience: PATIENCE,
+            };
+            if let Err(problem) = self.runtime.apply(change).await {
+                output::note(format!("the platform of the demo did not start: {problem}"));
+                return;
+            }
+            if let Some((name, port)) = &self.broken
+                && let Err(why) = break_at(*port).await
+            {
+                output::note(format!("{name} could not be broken: {why}"));
+            }
+        };
+        tokio::select! {
+            () = act => self.is_over.cancelled().await,
+            () = self.is_over.cancelled() => {}
+        }
+    }
+
+    /// The server ended.
+    pub(super) fn close(&self) {
+        self.is_over.cancel();
+    }
+
+    /// Ends every service and takes the folder away.
+    pub(super) async fn strike(&self) {
+        if let Err(problem) = self.runtime.stop(&self.names(), GRACE).await {
+            output::note(format!("the platform of the demo may still run: {problem}"));
+            return;
+        }
+        // A folder in the temporary ones that stays is no harm.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+
+    fn names(&self) -> Vec<platform::ServiceName> {
+        let services = self.platform.services.iter();
+        services.map(|service| service.name.clone()).collect()
+    }
+}
+
+fn port_of(name: &str, ports: &[u16]) -> Result<(String, u16), Failure> {
+    let names = SERVICES.iter().map(|(name, ..)| *name);
+    match names.clone().position(|known| known == name) {
+        Some(position) => Ok((name.to_owned(), ports[position])),
+        None => Err(Failure::Usage(format!(
+            "--break: the demo has no service `{name}`; its services are: {}",
+            names.collect::<Vec<_>>().join(", ")
+        ))),
+    }
+}
+
+/// The platform file. What is quoted is quoted as JSON, which YAML reads alike.
+fn described(program: &Path, ports: &[u16]) -> String {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let mut file = String::from(
+        "platform: demo\nruntime: { process: {} }\nobjectives: { uptime: 99.9%, p95: 200ms }\nservices:\n",
+    );
+    let port = |name: &str| {
+        let position = SERVICES.iter().position(|(known, ..)| *known == name);
+        position.map_or(0, |position| ports[position])
+    };
+    for (name, needs, memory, datasets) in SERVICES {
+        let own = port(name);
+        let mut command = vec![
+            program.display().to_string(),
+            "stand-in".into(),
+            "--name".into(),
+            name.into(),
+            "--port".into(),
+            own.to_string(),
+        ];
+        for need in needs {
+            command.push("--needs".into());
+            command.push(format!("http://127.0.0.1:{}/health", port(need)));
+        }
+        let command: Vec<String> = command.iter().map(|part| quoted(part)).collect();
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            file,
+            "  {name}: {{ memory: {memory}, port: {own}, needs: [{}], datasets: [{}], command: [{}], \
+             probe: {{ http: \"http://127.0.0.1:{own}/health\", interval: 2s, timeout: 3s, \
+             retries: 2, start_period: 10s }} }}",
+            needs.join(", "),
+            datasets.join(", "),
+            command.join(", "),
+        );
+    }
+    file.push_str("alerts:\n  - { name: ServiceDown, when: down, for: 30s, severity: critical }\n");
+    file
+}
+
+fn free_ports(count: usize) -> std::io::Result<Vec<u16>> {
+    // All are held until the last is found, so that no two are the same.
+    let held: Vec<TcpListener> = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0"))
+        .collect::<Result<_, _>>()?;
+    held.iter()
+        .map(|listener| Ok(listener.local_addr()?.port()))
+        .collect()
+}
+
+/// Tells a stand-in to fail from now on, as soon as it listens.
+async fn break_at(port: u16) -> Result<(), String> {
+    let url = format!("http://127.0.0.1:{port}/control");
+    let url: url::Url = url.parse().map_err(|error| format!("{error}"))?;
+    let dialer = Dialer::default();
+    let until = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let request = Request {
+            method: http::Method::POST,
+            url: url.clone(),
+            headers: http::HeaderMap::new(),
+            body: Some(br#"{"fail": "100%"}"#.to_vec()),
+        };
+        match dialer.ask(request, &Reached::default()).await {
+            Ok(answer) if answer.reply.status < 300 => return Ok(()),
+            Ok(answer) => return Err(format!("it answers HTTP {}", answer.reply.status)),
+            Err(_) if tokio::time::Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(error) => return Err(format!("{error:?}")),
+        }
+    }
+}

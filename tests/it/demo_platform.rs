@@ -1,0 +1,125 @@
+//! The real binary with a platform: the tools that it lists, real processes, one of them broken.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::server::Server;
+
+fn listed(server: &mut Server) -> Vec<String> {
+    let answer = server.ask(1, "tools/list", json!({}));
+    let tools = answer["result"]["tools"].as_array().expect("tools").iter();
+    tools
+        .map(|tool| tool["name"].as_str().expect("a name").to_owned())
+        .collect()
+}
+
+#[test]
+fn the_tools_of_a_platform_are_listed_where_there_is_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("platform.yaml");
+    std::fs::write(
+        &file,
+        "platform: p\nservices: { db: { probe: { tcp: \"127.0.0.1:1\", retries: 1 } } }\n",
+    )
+    .expect("a file");
+    let file = file.to_str().expect("a path");
+    let state = folder.path().join("state");
+    let state = state.to_str().expect("a path");
+    let mut server = Server::start(&["serve", "--platform", file, "--state", state], &[]);
+    server.handshake("2025-06-18");
+    let names = listed(&mut server);
+    for name in ["check_health", "get_platform", "get_logs", "query_metrics"] {
+        assert!(names.iter().any(|listed| listed == name), "{names:?}");
+    }
+    let answer = server.call(2, "check_health", json!({}));
+    let told = &answer["result"]["structuredContent"];
+    assert_eq!(told["counts"], json!({"down": 1}), "{answer}");
+
+    let mut server = Server::start(&["serve"], &[]);
+    server.handshake("2025-06-18");
+    assert!(!listed(&mut server).contains(&"check_health".to_owned()));
+}
+
+#[test]
+fn a_platform_file_with_faults_is_told_to_whoever_asks_and_hides_no_catalog() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("platform.yaml");
+    std::fs::write(&file, "platform: p\nservises: {}\n").expect("a file");
+    let file = file.to_str().expect("a path");
+    let mut server = Server::start(&["demo", "--platform", file, "--state", file], &[]);
+    server.handshake("2025-06-18");
+    let answer = server.call(1, "check_health", json!({}));
+    let told = &answer["result"]["structuredContent"];
+    assert_eq!(told["code"], "unavailable");
+    assert!(told["message"].to_string().contains("servises"), "{told}");
+    let answer = server.call(2, "search_entities", json!({"query": "bills"}));
+    assert_eq!(answer["result"]["isError"], false, "{answer}");
+}
+
+/// Asks until the answer is as wanted; services take a moment to start and to fail.
+fn until(
+    server: &mut Server,
+    tool: &str,
+    arguments: &Value,
+    wanted: impl Fn(&Value) -> bool,
+) -> Value {
+    let begun = Instant::now();
+    for id in 100.. {
+        let answer = server.call(id, tool, arguments.clone());
+        let told = answer["result"]["structuredContent"].clone();
+        if wanted(&told) {
+            return told;
+        }
+        assert!(
+            begun.elapsed() < Duration::from_secs(40),
+            "not in time: {told}"
+        );
+    }
+    unreachable!("it returns or fails")
+}
+
+#[test]
+fn the_demo_breaks_its_database_and_tells_cause_blocked_services_and_hurt_data() {
+    let arguments = ["demo", "--with-platform", "--break", "database"];
+    let mut server = Server::start(&arguments, &[("PATH", "/usr/bin:/bin")]);
+    server.handshake("2025-06-18");
+    let refresh = json!({"refresh": true});
+    let told = until(&mut server, "check_health", &refresh, |told| {
+        told["counts"]["down"] == 1 && told["counts"]["blocked"] == 4
+    });
+    assert_eq!(told["counts"], json!({"up": 1, "down": 1, "blocked": 4}));
+    let cause = &told["causes"][0];
+    assert_eq!(
+        (&cause["service"], &cause["blocks"]),
+        (&json!("database"), &json!(4))
+    );
+    let hurts = &cause["hurts"];
+    assert!(hurts["affected"].as_u64() > Some(100), "{hurts}");
+    assert!(
+        hurts["dashboards"].to_string().contains("superset."),
+        "{hurts}"
+    );
+
+    let logs = server.call(1, "get_logs", json!({"services": ["database"]}));
+    assert_eq!(logs["result"]["isError"], false, "{logs}");
+    let resources = server.call(2, "get_resources", json!({}));
+    let told = resources["result"]["structuredContent"].to_string();
+    assert!(told.contains("database"), "{told}");
+
+    let keepers = |server: &Server| {
+        let listed = std::process::Command::new("ps")
+            .args(["-eo", "args"])
+            .output()
+            .expect("ps");
+        let folder = format!("openpolicy-demo-{}", server.process());
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        (listed.matches("stand-in --name").count(), folder)
+    };
+    let (running, folder) = keepers(&server);
+    assert!(running >= 6, "{running}");
+    server.close_stdin();
+    let (status, _, _) = server.ended();
+    assert!(status.success(), "{status}");
+    assert!(!std::env::temp_dir().join(folder).exists());
+}
