@@ -75,7 +75,8 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let start = scope.position(asked.cursor.as_deref())?;
     let depth = asked.depth.unwrap_or(Reach::EVERYTHING);
     let catalog = context.catalog()?;
-    if let Some(service) = platform_service(context, &asked) {
+    let (service, entity) = (asked.service.as_deref(), asked.entity.as_deref());
+    if let Some(service) = platform::meant(context, service, entity) {
         let (mut answer, collected) = of_platform(context, &catalog, &asked, service).await?;
         let (items, goes_on) = by_entity(&collected, depth, true);
         let found = Found {
@@ -156,16 +157,6 @@ fn budget(asked: &Arguments) -> Budget {
     } else {
         Budget::DEFAULT
     }
-}
-
-/// The service of the platform that is meant: names of the platform go before those of the
-/// catalog's services.
-fn platform_service<'a>(context: &'a Context, asked: &Arguments) -> Option<&'a Service> {
-    let name = asked
-        .service
-        .as_deref()
-        .filter(|_| asked.entity.is_none())?;
-    context.platform().ok()?.platform().service(name)
 }
 
 /// What a service of the platform carries, with all that need it.

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Call, Context, Effect, Outcome, Tool, ToolError, Toolset, arguments, schema, subject, time,
+    Call, Context, Effect, Outcome, Tool, ToolError, Toolset, arguments, platform, schema, subject,
+    time,
 };
 use crate::{
     answer::{Answer, Budget, Page, Table, Total, time as times},
@@ -31,6 +32,8 @@ pub const TOOL: Tool = Tool {
             ("symptom", schema::object()),
             ("looked_at", schema::object()),
             ("could_not_look", schema::list(schema::string())),
+            ("runtime", schema::object()),
+            ("last_lines", schema::list(schema::string())),
         ];
         fields.extend(schema::paged("causes"));
         schema::result(
@@ -68,7 +71,8 @@ const DEFAULT_WINDOW: i64 = 7 * times::DAY;
 
 async fn call(context: &Context, sent: Value) -> Outcome {
     let (arguments, cursor_scope): (Arguments, _) = arguments::read_paged(NAME, sent)?;
-    if let Some(service) = services::named(context, &arguments) {
+    let (service, entity) = (arguments.service.as_deref(), arguments.entity.as_deref());
+    if let Some(service) = platform::meant(context, service, entity) {
         return services::root_cause(context, service).await;
     }
     let catalog = context.catalog()?;

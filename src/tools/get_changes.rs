@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Call, Context, Effect, Outcome, Tool, ToolError, Toolset, arguments, schema, subject, time,
+    Call, Context, Effect, Outcome, Tool, ToolError, Toolset, arguments, platform, schema, subject,
+    time,
 };
 use crate::{
     answer::{Answer, Budget, Page, Table, Total, time as times},
@@ -113,7 +114,11 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         Some(kinds) => kinds.iter().filter_map(|kind| kind.of_catalog()).collect(),
         None => ChangeKind::ALL.to_vec(),
     };
-    let service = services::named(context, &arguments);
+    let service = platform::meant(
+        context,
+        arguments.service.as_deref(),
+        arguments.entity.as_deref(),
+    );
     let scopes = match service {
         Some(service) => of_datasets(&catalog, service).await?,
         None => vec![

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{ErrorCode, ToolError, arguments::near};
+use super::{Context, ErrorCode, ToolError, arguments::near};
 use crate::{
     answer::Answer,
     health::Watch,
@@ -44,6 +44,17 @@ pub fn chosen<'a>(
         }
         (None, None) => Ok(platform.services.iter().collect()),
     }
+}
+
+/// The service of the platform that an argument `service` means, where no `entity` is given: names
+/// of the platform go before those of the catalog's services.
+pub fn meant<'a>(
+    context: &'a Context,
+    service: Option<&str>,
+    entity: Option<&str>,
+) -> Option<&'a Service> {
+    let name = service.filter(|_| entity.is_none())?;
+    context.platform().ok()?.platform().service(name)
 }
 
 /// The service of this name or alias.

@@ -103,6 +103,14 @@ fn the_demo_breaks_its_database_and_tells_cause_blocked_services_and_hurt_data()
 
     let logs = server.call(1, "get_logs", json!({"services": ["database"]}));
     assert_eq!(logs["result"]["isError"], false, "{logs}");
+    let cause = server.call(3, "find_root_cause", json!({"service": "database"}));
+    let told = &cause["result"]["structuredContent"];
+    assert_eq!(told["runtime"]["state"], "running", "{cause}");
+    assert!(!told["last_lines"].as_array().expect("lines").is_empty());
+    let cause = server.call(4, "find_root_cause", json!({"service": "web"}));
+    let told = &cause["result"]["structuredContent"];
+    assert_eq!(told["causes"]["rows"][0][1], "database", "{cause}");
+
     let resources = server.call(2, "get_resources", json!({}));
     let told = resources["result"]["structuredContent"].to_string();
     assert!(told.contains("database"), "{told}");

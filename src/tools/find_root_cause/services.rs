@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Arguments, Context, Outcome};
+use super::{Context, Outcome};
 use crate::{
     answer::{Answer, Budget, CursorScope, Page, Table, Total, time as times},
     bridge::root_cause::{self, ServiceCause},
@@ -12,12 +12,18 @@ use crate::{
         lineage::Reach,
         scope::Target,
     },
+    health::Watch,
+    observe::logs::{self, secrets::Secrets},
     platform::Service,
+    runtime::{LogQuery, ServiceState},
     tools::platform,
 };
 
 /// How far upstream services are looked for: beyond, nearly everything is upstream.
 const HOPS: u32 = 5;
+
+/// Lines of its log that a root cause shows; get_logs has the rest.
+const LAST_LINES: usize = 8;
 
 /// What the services under an entity tell.
 #[derive(Default)]
@@ -25,15 +31,6 @@ pub struct Carried {
     pub causes: Vec<ServiceCause>,
     pub looked_at: usize,
     pub missed: Vec<String>,
-}
-
-/// The service of the platform that is asked about: its names go before those of the catalog.
-pub fn named<'a>(context: &'a Context, asked: &Arguments) -> Option<&'a Service> {
-    let name = asked
-        .service
-        .as_deref()
-        .filter(|_| asked.entity.is_none())?;
-    context.platform().ok()?.platform().service(name)
 }
 
 /// The failing services that carry an entity or what is upstream of it.
@@ -129,6 +126,7 @@ pub async fn root_cause(context: &Context, service: &Service) -> Outcome {
         json!({"platform_services": checked.looked_at, "needs": needs,
                "environment": platform::some(&environment, 20)}),
     );
+    put_runtime(&mut answer, watch, service).await;
     platform::put_provenance(&mut answer, watch);
     let mut table = Table::new(&["kind", "subject", "distance", "since", "evidence"]);
     let total = causes.len() as u64;
@@ -145,6 +143,48 @@ pub async fn root_cause(context: &Context, service: &Service) -> Outcome {
         },
     );
     Ok(answer)
+}
+
+/// What the runtime saw of the service, and the last lines that it wrote: what a restart loop is
+/// told by.
+async fn put_runtime(answer: &mut Answer, watch: &Watch, service: &Service) {
+    let Ok(runtime) = watch.runtime() else {
+        return;
+    };
+    let names = [service.name.clone()];
+    match runtime.observe(&names).await.as_deref() {
+        Ok([seen]) => {
+            let mut told = json!({"state": seen.state.as_str(), "restarts": seen.restarts});
+            match &seen.state {
+                ServiceState::Exited(exit) | ServiceState::Restarting { last: exit, .. } => {
+                    told["last_exit"] = exit.to_string().into();
+                }
+                _ => {}
+            }
+            if let Some(started) = seen.started_at {
+                told["started_at"] = times::text(started.as_millisecond()).into();
+            }
+            answer.put("runtime", told);
+        }
+        Ok(_) => {}
+        Err(problem) => {
+            answer.warn(format!("could not look at the runtime: {problem}"));
+        }
+    }
+    let query = LogQuery {
+        service: service.name.clone(),
+        since: None,
+        cursor: None,
+        limit: LAST_LINES,
+    };
+    if let Ok(page) = runtime.logs(&query).await {
+        let secrets = Secrets::new(&[]);
+        let lines: Vec<Value> = logs::read(&service.name, &page.lines, &secrets)
+            .into_iter()
+            .map(|line| line.text.into())
+            .collect();
+        answer.put("last_lines", lines);
+    }
 }
 
 /// A row of `causes`.

@@ -25,15 +25,6 @@ pub struct Became {
     pub missed: Option<String>,
 }
 
-/// The service of the platform that is asked about: its names go before those of the catalog.
-pub fn named<'a>(context: &'a Context, asked: &Arguments) -> Option<&'a Service> {
-    let name = asked
-        .service
-        .as_deref()
-        .filter(|_| asked.entity.is_none())?;
-    context.platform().ok()?.platform().service(name)
-}
-
 /// The health of the services that this call is about: one of the platform, those that carry an
 /// entity, or all.
 pub async fn became(
