@@ -78,7 +78,11 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
     }
     let shutdown = CancellationToken::new();
     listen_for_signals(shutdown.clone())?;
-    let watched = lazy_watch(settings.platform, settings.state.clone());
+    let watched = lazy_watch(
+        settings.platform,
+        settings.catalog.clone(),
+        settings.state.clone(),
+    );
     if let CatalogSettings::OpenMetadata(catalog) = &settings.catalog
         && let Some((every, state)) = settings.sync_every.zip(settings.state.clone())
     {
@@ -198,26 +202,34 @@ async fn keep_watching(
 }
 
 /// The platform that is opened when a call first needs it; none where no file is named.
-fn lazy_watch(settings: PlatformSettings, state: Option<PathBuf>) -> Option<Arc<Lazy<Watch>>> {
+fn lazy_watch(
+    settings: PlatformSettings,
+    catalog: CatalogSettings,
+    state: Option<PathBuf>,
+) -> Option<Arc<Lazy<Watch>>> {
     settings.file.as_ref()?;
     let failed = || ToolError::new(ErrorCode::Unavailable, "the platform could not be opened");
     Some(Arc::new(Lazy::new(move || {
-        let (settings, state) = (settings.clone(), state.clone());
+        let (settings, catalog) = (settings.clone(), catalog.clone());
+        let state = state.clone();
         async move {
-            let opening =
-                tokio::task::spawn_blocking(move || platform(&settings, state.as_deref()));
+            let opening = tokio::task::spawn_blocking(move || {
+                platform(&settings, &catalog, state.as_deref())
+            });
             let opened = opening.await.map_err(|_| failed())?;
             opened?.ok_or_else(failed)
         }
     })))
 }
 
-/// The platform of these settings under observation, where they name one.
+/// The platform of these settings under observation, where they name one. A probe of the
+/// OpenMetadata that is the catalog asks with the same token.
 pub fn platform(
     settings: &PlatformSettings,
+    catalog: &CatalogSettings,
     state: Option<&Path>,
 ) -> Result<Option<Watch>, ToolError> {
-    platform::open(settings, state)
+    platform::open(settings, catalog, state)
 }
 
 /// The catalogs that these settings name. Opening the demo reads all of it.

@@ -5,13 +5,15 @@ use std::{
     sync::Arc,
 };
 
+use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
+use url::Url;
 
 use crate::{
     health::{Watch, probe},
     platform::{self, Loaded, Platform, TrustedDigests, Variables, trust},
     runtime::{self, Problem, Runtime},
-    settings::PlatformSettings,
+    settings::{CatalogSettings, Credential, PlatformSettings},
     store::{History, StateFolder},
     tools::{ErrorCode, ToolError},
 };
@@ -23,6 +25,7 @@ use crate::{
 /// process, and every answer says so.
 pub(super) fn open(
     settings: &PlatformSettings,
+    catalog: &CatalogSettings,
     state: Option<&Path>,
 ) -> Result<Option<Watch>, ToolError> {
     let Some(file) = &settings.file else {
@@ -30,7 +33,11 @@ pub(super) fn open(
     };
     let loaded = read(file, settings, state)?;
     let findings = platform::lint(&loaded);
-    let surroundings = Arc::new(probe::Surroundings::new(settings.ca_file.clone()));
+    let mut surroundings = probe::Surroundings::new(settings.ca_file.clone());
+    if let Some((url, token)) = own_token(catalog) {
+        surroundings = surroundings.with_openmetadata(&url, token);
+    }
+    let surroundings = Arc::new(surroundings);
     let check: crate::health::watch::Check = Arc::new(move |probe, until| {
         let surroundings = Arc::clone(&surroundings);
         Box::pin(async move { probe::check(&probe, &surroundings, until).await.looks })
@@ -46,6 +53,20 @@ pub(super) fn open(
         }
     };
     Ok(Some(watch.with_runtime(runtime).with_findings(findings)))
+}
+
+/// The address of the catalog and the token of this server, where it has one: with an e-mail and a
+/// password a probe would have to sign in at each look.
+fn own_token(catalog: &CatalogSettings) -> Option<(Url, SecretString)> {
+    let CatalogSettings::OpenMetadata(settings) = catalog else {
+        return None;
+    };
+    let token = match &settings.credential {
+        Credential::Token(token) => token.clone(),
+        Credential::TokenFile(path) => std::fs::read_to_string(path).ok()?.trim().into(),
+        Credential::None | Credential::Password { .. } => return None,
+    };
+    Some((settings.url.trim().parse().ok()?, token))
 }
 
 /// What carries the services, where this program can ask it.

@@ -76,12 +76,12 @@ pub(super) fn run(command: ToolsCommand) -> Result<(), Failure> {
             let tool = find(&name)?;
             let arguments = read_arguments(&arguments)?;
             let state = state.folder();
-            let catalogs =
-                app::catalogs(&catalog.settings()?, snapshot.settings()?, state.as_deref())?;
+            let catalog = catalog.settings()?;
+            let catalogs = app::catalogs(&catalog, snapshot.settings()?, state.as_deref())?;
             let platform = platform.settings()?;
             let surroundings = Surroundings {
                 catalogs: Arc::new(catalogs),
-                platform: app::platform(&platform, state.as_deref())
+                platform: app::platform(&platform, &catalog, state.as_deref())
                     .transpose()
                     .map(|watch| watch.map(Arc::new)),
                 caller: Caller::default(),

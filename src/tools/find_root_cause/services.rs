@@ -178,7 +178,7 @@ async fn put_runtime(answer: &mut Answer, watch: &Watch, service: &Service) {
         limit: LAST_LINES,
     };
     if let Ok(page) = runtime.logs(&query).await {
-        let secrets = Secrets::new(&[]);
+        let secrets = Secrets::default();
         let lines: Vec<Value> = logs::read(&service.name, &page.lines, &secrets)
             .into_iter()
             .map(|line| line.text.into())
