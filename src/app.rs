@@ -1,7 +1,10 @@
 //! The composition root: settings become catalogs, a service, transports, and a clean end.
 
+mod driving;
 mod platform;
 mod refresh;
+
+pub use driving::{DriveOrder, drive};
 
 use std::{
     path::{Path, PathBuf},

@@ -52,7 +52,13 @@ pub(super) fn open(
             Watch::new(platform, Arc::new(history), check).without_history(reason)
         }
     };
-    Ok(Some(watch.with_runtime(runtime).with_findings(findings)))
+    let site = super::driving::site(settings, catalog, state);
+    Ok(Some(
+        watch
+            .with_runtime(runtime)
+            .with_findings(findings)
+            .with_site(site),
+    ))
 }
 
 /// The address of the catalog and the token of this server, where it has one: with an e-mail and a

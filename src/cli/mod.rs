@@ -2,6 +2,7 @@
 
 mod demo;
 mod doctor;
+mod drive;
 mod environment;
 mod export;
 mod init;
@@ -66,6 +67,9 @@ enum Command {
     /// Started by the process runtime, once for each service.
     #[command(hide = true)]
     Keep,
+    /// Started by the server, once for each run of a deployment.
+    #[command(hide = true)]
+    Drive(drive::DriveArguments),
 }
 
 /// Why a command ends badly. What it says goes to stderr.
@@ -126,6 +130,7 @@ pub fn run() -> ExitCode {
         Some(Command::Init(arguments)) => init::run(*arguments),
         Some(Command::StandIn(arguments)) => stand_in::run(*arguments),
         Some(Command::Keep) => keep::run(),
+        Some(Command::Drive(arguments)) => drive::run(&arguments),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
