@@ -23,6 +23,7 @@ pub mod rollback;
 pub mod samples;
 pub mod sense;
 pub mod state;
+pub mod story;
 mod watching;
 
 pub use deployments::{DeployError, Deployments};
