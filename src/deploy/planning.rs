@@ -113,7 +113,8 @@ pub fn plan_of_rollback(
     let mut warnings = Vec::new();
     for restore in &restores {
         let service = platform.service(&restore.service.0);
-        if service.is_some_and(|service| service.is_stateful) {
+        let is_stateful = service.is_some_and(|service| service.is_stateful);
+        if is_stateful && restore.before.configuration.is_some() {
             warnings.push(format!(
                 "{} keeps data: its program goes back, its data stays as it is",
                 restore.service
