@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, RwLock},
     time::{Duration, Instant},
 };
 
@@ -47,6 +47,8 @@ pub struct Watch {
     /// What the platform file contradicts.
     findings: Vec<Finding>,
     runtime: Result<Arc<dyn Runtime>, Problem>,
+    /// What every answer about it has to say besides.
+    notes: RwLock<Vec<String>>,
 }
 
 /// What one check gave.
@@ -68,6 +70,30 @@ impl Watch {
                 what: "looking at processes, logs and usage",
                 runtime: "a server without a runtime",
             }),
+            notes: RwLock::default(),
+        }
+    }
+
+    /// The platform after a change of its file, with the same history.
+    pub fn succeeded_by(&self, platform: Arc<Platform>, check: Check) -> Self {
+        Self {
+            not_kept: self.not_kept.clone(),
+            ..Self::new(platform, Arc::clone(&self.history), check)
+        }
+    }
+
+    /// What every answer about this platform has to say besides.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes
+            .read()
+            .map(|notes| notes.clone())
+            .unwrap_or_default()
+    }
+
+    /// Takes the place of what was said besides.
+    pub fn set_notes(&self, notes: Vec<String>) {
+        if let Ok(mut held) = self.notes.write() {
+            *held = notes;
         }
     }
 

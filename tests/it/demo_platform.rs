@@ -29,7 +29,7 @@ fn the_tools_of_a_platform_are_listed_where_there_is_one() {
     let mut server = Server::start(&["serve", "--platform", file, "--state", state], &[]);
     server.handshake("2025-06-18");
     let names = listed(&mut server);
-    for name in ["check_health", "get_platform", "get_logs", "query_metrics"] {
+    for name in ["check_health", "get_platform", "get_logs", "get_resources"] {
         assert!(names.iter().any(|listed| listed == name), "{names:?}");
     }
     let answer = server.call(2, "check_health", json!({}));
