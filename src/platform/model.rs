@@ -7,6 +7,7 @@
 use std::{collections::HashMap, fmt, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 use super::{
     problem::Place,
@@ -79,7 +80,8 @@ impl Platform {
 }
 
 /// The name of a service that exists in its platform.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct ServiceName(pub String);
 
 impl fmt::Display for ServiceName {

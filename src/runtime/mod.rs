@@ -15,8 +15,8 @@ use std::{sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 
 pub use values::{
-    Applied, Before, Change, Exit, LogLine, LogPage, LogQuery, Observed, Output, Problem,
-    RuntimeHealth, ServiceState, Stopped, Stream, Usage,
+    Applied, Before, Change, Desired, Exit, LogLine, LogPage, LogQuery, Observed, OnCommand,
+    Output, Problem, RunningCommand, RuntimeHealth, ServiceState, Stopped, Stream, Usage,
 };
 
 use crate::{
@@ -33,14 +33,39 @@ pub trait Runtime: Send + Sync {
     /// As the platform file names it.
     fn name(&self) -> &'static str;
 
+    /// What would be acted on, so that a plan made for one machine or cluster is never run on
+    /// another: `docker engine ABCD:…, project openpolicy`.
+    fn target<'a>(&'a self) -> Work<'a, String>;
+
+    /// Resolves how these services should run, once: files and variables are read now, and what
+    /// is applied later is this, whatever becomes of them. Changes nothing.
+    fn resolve<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Desired>>;
+
     /// What runs now. Changes nothing.
     fn observe<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Observed>>;
 
-    /// Makes these services run as the platform file has them, what they need first.
+    /// What these services are now, as `restore` takes it back; keeps what that needs (images)
+    /// from being cleaned away. Asked before each action, so that it can be journaled first.
+    fn capture<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Before>>;
+
+    /// Makes services run as was resolved, what they need first. Doing it twice changes nothing
+    /// the second time.
     fn apply<'a>(&'a self, change: Change<'a>) -> Work<'a, Vec<Applied>>;
 
-    /// Makes a service again what it was before it was applied.
+    /// Makes a service again what it was. Doing it twice changes nothing the second time.
     fn restore<'a>(&'a self, before: &'a Before) -> Work<'a, Applied>;
+
+    /// Lets go of what `capture` kept for a way back that is no longer wanted.
+    fn release<'a>(&'a self, before: &'a [Before]) -> Work<'a, ()> {
+        let _ = before;
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Ends commands that an earlier process of ours had at work, and waits until they are gone.
+    fn end_commands<'a>(&'a self, commands: &'a [RunningCommand]) -> Work<'a, ()> {
+        let _ = commands;
+        Box::pin(async { Ok(()) })
+    }
 
     /// Stops services, those that need others first: asks, waits for `grace`, ends what is left.
     /// Data and logs stay.

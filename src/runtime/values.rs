@@ -132,8 +132,11 @@ pub struct Observed {
     /// A process or container id, for people.
     pub instance: Option<String>,
     pub health: Option<RuntimeHealth>,
-    /// Digest of the configuration that runs.
+    /// Digest of the configuration with which it was made.
     pub configuration: Option<String>,
+    /// Digest of what is really there, what can be changed by hand included. Where it differs
+    /// from what an action of ours left, somebody changed it.
+    pub live: Option<String>,
     /// What else a reader should know.
     pub note: Option<String>,
 }
@@ -150,6 +153,7 @@ impl Observed {
             instance: None,
             health: None,
             configuration: None,
+            live: None,
             note: None,
         }
     }
@@ -158,15 +162,61 @@ impl Observed {
 /// Whether a service is up, as whoever applies it judges.
 pub type IsUp<'a> = &'a (dyn Fn(ServiceName) -> BoxFuture<'a, bool> + Send + Sync);
 
+/// How one service should run, resolved.
+#[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Desired {
+    pub service: ServiceName,
+    /// What the runtime needs to make it so. May hold secrets: kept with mode 0600, never shown.
+    pub configuration: serde_json::Value,
+    /// Of the configuration; compares with [`Observed::configuration`].
+    pub digest: String,
+    /// As the file names it; a program where there is no image.
+    pub image: Option<String>,
+    /// The image that the name stands for here and now; none where it is not here yet.
+    pub image_id: Option<String>,
+    /// Why it cannot be made so, where that is known before: `image api:9 is not here and …`.
+    pub problem: Option<String>,
+    /// What `restore` could not take back: `folder ./data is mounted and not kept`.
+    pub not_restored: Vec<String>,
+}
+
+impl fmt::Debug for Desired {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Desired")
+            .field("service", &self.service)
+            .field("digest", &self.digest)
+            .field("image", &self.image)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A command of a runtime that goes on when its parent is killed. Enough to find it again and to
+/// know that it is the same: a pid alone is given to another process one day.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RunningCommand {
+    /// For people: `docker compose up`.
+    pub what: String,
+    pub pid: u32,
+    /// In clock ticks since the system's start, as `/proc/PID/stat` has it.
+    pub started: u64,
+    /// Of the system's start, as `/proc/sys/kernel/random/boot_id` has it.
+    pub boot: String,
+}
+
+/// Told of each command before it acts; it does not act where this fails.
+pub type OnCommand<'a> = &'a (dyn Fn(&RunningCommand) -> Result<(), Problem> + Send + Sync);
+
 /// What to apply.
 #[derive(Clone, Copy)]
 pub struct Change<'a> {
-    pub services: &'a [ServiceName],
+    pub desired: &'a [Desired],
     /// A service starts when what it needs is up by this; without it, when that runs (one-shot
     /// services: when they ended well).
     pub is_up: Option<IsUp<'a>>,
     /// How long a service waits for what it needs.
     pub patience: Duration,
+    pub on_command: Option<OnCommand<'a>>,
 }
 
 /// What became of one service.
@@ -195,11 +245,14 @@ pub enum AppliedOutcome {
 
 /// What a service was before it was applied: absent, or a configuration that its runtime can read.
 /// The configuration may hold secrets: it is kept with mode 0600 and never shown.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Before {
     pub service: ServiceName,
     pub configuration: Option<serde_json::Value>,
     pub was_running: bool,
+    /// Image with its digest or id, for people.
+    #[serde(default)]
+    pub image: Option<String>,
 }
 
 impl fmt::Debug for Before {

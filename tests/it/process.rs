@@ -220,10 +220,12 @@ fn runtime(folder: &Path, services: Vec<Service>, tuning: &Tuning) -> ProcessRun
 }
 
 async fn apply(runtime: &ProcessRuntime, services: &[ServiceName]) -> Vec<Applied> {
+    let desired = runtime.resolve(services).await.expect("known services");
     let change = Change {
-        services,
+        desired: &desired,
         is_up: None,
         patience: PATIENCE,
+        on_command: None,
     };
     runtime.apply(change).await.expect("known services")
 }

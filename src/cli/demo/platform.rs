@@ -96,12 +96,17 @@ impl Stage {
     pub(super) async fn perform(&self) {
         let act = async {
             let names = self.names();
-            let change = Change {
-                services: &names,
-                is_up: None,
-                patience: PATIENCE,
+            let start = async {
+                let desired = self.runtime.resolve(&names).await?;
+                let change = Change {
+                    desired: &desired,
+                    is_up: None,
+                    patience: PATIENCE,
+                    on_command: None,
+                };
+                self.runtime.apply(change).await
             };
-            if let Err(problem) = self.runtime.apply(change).await {
+            if let Err(problem) = start.await {
                 output::note(format!("the platform of the demo did not start: {problem}"));
                 return;
             }

@@ -37,8 +37,8 @@ use self::{
     record::{Folder, folder_name},
 };
 use super::{
-    Applied, Before, Change, LogPage, LogQuery, Observed, Output, Problem, Runtime, ServiceState,
-    Stopped, Usage, Work,
+    Applied, Before, Change, Desired, LogPage, LogQuery, Observed, Output, Problem, Runtime,
+    ServiceState, Stopped, Usage, Work,
 };
 use crate::{
     platform::{Platform, Service, ServiceName},
@@ -149,6 +149,23 @@ impl ProcessRuntime {
 impl Runtime for ProcessRuntime {
     fn name(&self) -> &'static str {
         "process"
+    }
+
+    fn target<'a>(&'a self) -> Work<'a, String> {
+        Box::pin(async move { Ok(format!("processes of {}", self.folder.display())) })
+    }
+
+    fn resolve<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Desired>> {
+        Box::pin(async move { services.iter().map(|name| self.desired(name)).collect() })
+    }
+
+    fn capture<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Before>> {
+        Box::pin(async move {
+            for name in services {
+                self.service(name)?;
+            }
+            Ok(services.iter().map(|name| self.before(name)).collect())
+        })
     }
 
     fn observe<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Observed>> {

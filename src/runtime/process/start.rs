@@ -18,7 +18,9 @@ use super::{
 };
 use crate::{
     platform::ServiceName,
-    runtime::{Applied, Before, Change, Problem, ServiceState, order, values::AppliedOutcome},
+    runtime::{
+        Applied, Before, Change, Desired, Problem, ServiceState, order, values::AppliedOutcome,
+    },
 };
 
 /// How long a keeper may take to say that its service runs.
@@ -31,31 +33,70 @@ const LOOK: Duration = Duration::from_millis(25);
 const GRACE: Duration = Duration::from_secs(10);
 
 impl ProcessRuntime {
+    /// How a service should run, as the platform file and the variables have it now.
+    pub(super) fn desired(&self, name: &ServiceName) -> Result<Desired, Problem> {
+        let program = self.service(name)?.command.first().cloned();
+        let (spec, problem) = match self.spec_of(name) {
+            Ok(spec) => (Some(spec), None),
+            Err(Problem::NotDescribed { reason, .. }) => (None, Some(reason)),
+            Err(problem) => (None, Some(problem.to_string())),
+        };
+        // What a variable holds is asked again when it is applied and never stands on disk.
+        let configuration = spec
+            .as_ref()
+            .and_then(|spec| serde_json::to_value(spec.without_passed()).ok());
+        Ok(Desired {
+            service: name.clone(),
+            configuration: configuration.unwrap_or_default(),
+            digest: spec.as_ref().map(Spec::digest).unwrap_or_default(),
+            image: spec
+                .and_then(|spec| spec.command.into_iter().next())
+                .or(program),
+            image_id: None,
+            problem,
+            not_restored: Vec::new(),
+        })
+    }
+
     pub(super) async fn start_all(&self, change: Change<'_>) -> Result<Vec<Applied>, Problem> {
-        for name in change.services {
+        let names: Vec<ServiceName> = change
+            .desired
+            .iter()
+            .map(|desired| desired.service.clone())
+            .collect();
+        for name in &names {
             self.service(name)?;
         }
         let mut done: Vec<Applied> = Vec::new();
-        for wave in order::waves(&self.platform, change.services) {
-            let started = wave.iter().map(|name| self.start_when_ready(name, change));
+        for wave in order::waves(&self.platform, &names) {
+            let started = wave
+                .iter()
+                .filter_map(|name| {
+                    change
+                        .desired
+                        .iter()
+                        .find(|desired| desired.service == *name)
+                })
+                .map(|desired| self.start_when_ready(desired, &names, change));
             done.extend(join_all(started).await);
         }
         // In the order asked.
-        let position = |applied: &Applied| {
-            change
-                .services
-                .iter()
-                .position(|name| *name == applied.service)
-        };
+        let position = |applied: &Applied| names.iter().position(|name| *name == applied.service);
         done.sort_by_key(position);
         Ok(done)
     }
 
     /// Starts a service once what it needs (of what is applied with it) is up.
-    async fn start_when_ready(&self, name: &ServiceName, change: Change<'_>) -> Applied {
+    async fn start_when_ready(
+        &self,
+        desired: &Desired,
+        names: &[ServiceName],
+        change: Change<'_>,
+    ) -> Applied {
+        let name = &desired.service;
         let needs = self.service(name).map(|service| service.needs.clone());
         let needs = needs.unwrap_or_default();
-        for need in needs.iter().filter(|need| change.services.contains(need)) {
+        for need in needs.iter().filter(|need| names.contains(need)) {
             if let Err(reason) = self.wait_for(need, change).await {
                 return Applied {
                     service: name.clone(),
@@ -64,7 +105,7 @@ impl ProcessRuntime {
                 };
             }
         }
-        self.start_one(name).await
+        self.start_one(desired).await
     }
 
     async fn wait_for(&self, need: &ServiceName, change: Change<'_>) -> Result<(), String> {
@@ -99,10 +140,11 @@ impl ProcessRuntime {
         }
     }
 
-    async fn start_one(&self, name: &ServiceName) -> Applied {
+    async fn start_one(&self, desired: &Desired) -> Applied {
+        let name = &desired.service;
         let before = self.before(name);
-        let outcome = match self.spec_of(name) {
-            Ok(spec) => self.run(name, spec).await,
+        let outcome = match spec_in(desired) {
+            Ok(spec) => self.run(name, spec.with_passed(variable)).await,
             Err(problem) => Err(problem),
         };
         Applied {
@@ -220,7 +262,7 @@ impl ProcessRuntime {
     }
 
     /// What a service is now, for `restore`.
-    fn before(&self, name: &ServiceName) -> Before {
+    pub(super) fn before(&self, name: &ServiceName) -> Before {
         let record = self.folder_of(name).read().ok().flatten();
         let state = self.observed(name).state;
         let was_running = matches!(
@@ -233,6 +275,7 @@ impl ProcessRuntime {
                 .as_ref()
                 .and_then(|record: &Record| serde_json::to_value(&record.spec).ok()),
             was_running,
+            image: record.and_then(|record| record.spec.command.first().cloned()),
         }
     }
 
@@ -265,4 +308,16 @@ impl ProcessRuntime {
             before: now,
         })
     }
+}
+
+/// The spec that `resolve` wrote down.
+fn spec_in(desired: &Desired) -> Result<Spec, Problem> {
+    if let Some(problem) = &desired.problem {
+        return Err(Problem::NotDescribed {
+            service: desired.service.0.clone(),
+            reason: problem.clone(),
+        });
+    }
+    serde_json::from_value(desired.configuration.clone())
+        .map_err(|error| Problem::failed(format!("starting {}", desired.service), error))
 }

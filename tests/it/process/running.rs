@@ -41,10 +41,12 @@ async fn what_is_needed_is_up_before_its_dependents_start() {
             is_up
         })
     };
+    let desired = place.runtime.resolve(&place.names).await;
     let change = Change {
-        services: &place.names,
+        desired: &desired.expect("known services"),
         is_up: Some(&is_up),
         patience: PATIENCE,
+        on_command: None,
     };
     let applied = place.runtime.apply(change).await.expect("known services");
     assert_eq!(

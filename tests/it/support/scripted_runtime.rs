@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use openpolicy_mcp::{
     platform::{Bytes, MilliCpu, ServiceName},
     runtime::{
-        Applied, Before, Change, LogLine, LogPage, LogQuery, Observed, Output, Problem, Runtime,
-        ServiceState, Stopped, Stream, Usage, Work,
+        Applied, Before, Change, Desired, LogLine, LogPage, LogQuery, Observed, Output, Problem,
+        Runtime, ServiceState, Stopped, Stream, Usage, Work,
     },
 };
 
@@ -38,6 +38,18 @@ impl ScriptedRuntime {
 impl Runtime for ScriptedRuntime {
     fn name(&self) -> &'static str {
         "scripted"
+    }
+
+    fn target<'a>(&'a self) -> Work<'a, String> {
+        Box::pin(async { Ok("the scripted runtime".into()) })
+    }
+
+    fn resolve<'a>(&'a self, _: &'a [ServiceName]) -> Work<'a, Vec<Desired>> {
+        Self::not_supported("starting services")
+    }
+
+    fn capture<'a>(&'a self, _: &'a [ServiceName]) -> Work<'a, Vec<Before>> {
+        Self::not_supported("restoring services")
     }
 
     fn observe<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Observed>> {
