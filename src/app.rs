@@ -33,7 +33,7 @@ use crate::{
         PlatformSettings, Settings, SnapshotUse, Transport,
     },
     store::StateFolder,
-    tools::{self, ErrorCode, ToolError},
+    tools::{ErrorCode, ToolError},
     web,
 };
 use follow::Followed;

@@ -30,6 +30,7 @@ pub(super) async fn keep_watching(
                 });
                 tokio::join!(
                     monitor::run(Arc::clone(&watch), until.clone()),
+                    monitor::measure(Arc::clone(&watch), until.clone()),
                     alerting::run(Arc::clone(&watch), catalog, until.clone()),
                     async {
                         changed(&watched, &watch, &until).await;

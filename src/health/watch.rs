@@ -76,6 +76,14 @@ impl Watch {
 
     /// The platform after a change of its file, with the same history.
     pub fn succeeded_by(&self, platform: Arc<Platform>, check: Check) -> Self {
+        for service in &self.platform.services {
+            let name = &service.name.0;
+            if self.platform.name != platform.name
+                || !platform.services.iter().any(|one| one.name.0 == *name)
+            {
+                metrics::forget(&self.platform.name, name);
+            }
+        }
         Self {
             not_kept: self.not_kept.clone(),
             ..Self::new(platform, Arc::clone(&self.history), check)
