@@ -96,7 +96,8 @@ fn absolute(path: &Path) -> PathBuf {
 impl CatalogOrder {
     fn of(settings: &CatalogSettings) -> Self {
         match settings {
-            CatalogSettings::None => Self::None,
+            // An address came with the file, or there is none.
+            CatalogSettings::None | CatalogSettings::WithoutAddress(_) => Self::None,
             CatalogSettings::Demo => Self::Demo,
             CatalogSettings::OpenMetadata(settings) => Self::OpenMetadata {
                 url: settings.url.clone(),
@@ -158,7 +159,6 @@ pub async fn drive(order: DriveOrder, run: i64) -> Result<(), AppError> {
     let watch = platform(&settings, &catalog, Some(&state))
         .map_err(|error| failed(&error.message))?
         .ok_or_else(|| failed(&"no platform file is named"))?;
-    let watch = Arc::new(watch);
     let site = watch
         .site()
         .ok_or_else(|| failed(&"there is no state folder"))?;

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::{Watch, recording::Looked};
+use super::{Watch, readings::asks_for_usage, recording::Looked};
 use crate::store::StoreError;
 
 /// Looks that wait to be entered; with more the services wait.
@@ -43,6 +43,27 @@ pub async fn run(watch: Arc<Watch>, shutdown: CancellationToken) {
         }
     }
     lookers.shutdown().await;
+}
+
+/// Between two readings of what services use.
+const MEASURE: Duration = Duration::from_secs(15);
+
+/// Reads what services use, for `/metrics`, until `shutdown`. Where a rule asks for it, whoever
+/// evaluates the rules reads it.
+pub async fn measure(watch: Arc<Watch>, shutdown: CancellationToken) {
+    if watch.runtime().is_err() || asks_for_usage(watch.platform()) {
+        return;
+    }
+    let mut ticks = tokio::time::interval(MEASURE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shutdown.cancelled() => return,
+        }
+        // What cannot be read is told as not known.
+        let _ = watch.usages().await;
+    }
 }
 
 /// Looks at one service at the interval of its probe; ends where it has none.

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, RwLock},
     time::{Duration, Instant},
 };
 
@@ -48,6 +48,8 @@ pub struct Watch {
     findings: Vec<Finding>,
     runtime: Result<Arc<dyn Runtime>, Problem>,
     site: Option<Site>,
+    /// What every answer about it has to say besides.
+    notes: RwLock<Vec<String>>,
 }
 
 /// What one check gave.
@@ -70,6 +72,39 @@ impl Watch {
                 runtime: "a server without a runtime",
             }),
             site: None,
+            notes: RwLock::default(),
+        }
+    }
+
+    /// The platform after a change of its file, with the same history.
+    pub fn succeeded_by(&self, platform: Arc<Platform>, check: Check) -> Self {
+        for service in &self.platform.services {
+            let name = &service.name.0;
+            if self.platform.name != platform.name
+                || !platform.services.iter().any(|one| one.name.0 == *name)
+            {
+                metrics::forget(&self.platform.name, name);
+            }
+        }
+        Self {
+            not_kept: self.not_kept.clone(),
+            site: self.site.clone(),
+            ..Self::new(platform, Arc::clone(&self.history), check)
+        }
+    }
+
+    /// What every answer about this platform has to say besides.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes
+            .read()
+            .map(|notes| notes.clone())
+            .unwrap_or_default()
+    }
+
+    /// Takes the place of what was said besides.
+    pub fn set_notes(&self, notes: Vec<String>) {
+        if let Ok(mut held) = self.notes.write() {
+            *held = notes;
         }
     }
 

@@ -11,3 +11,5 @@ mod prometheus;
 mod rabbitmq;
 mod redis;
 mod search_engine;
+#[cfg(target_os = "linux")]
+mod usage;
