@@ -38,6 +38,7 @@ use crate::{
 };
 use follow::Followed;
 use named::Named;
+use watching::Watching;
 
 /// Why the server did not start. `main` makes the exit code of it.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +100,10 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
     let watched = followed
         .clone()
         .map(|followed| lazy_watch(followed, &settings));
+    let lock = followed
+        .as_ref()
+        .zip(settings.state.as_deref())
+        .and_then(|(followed, state)| platform::lock_of(followed.file(), state));
     let lazy = Arc::new(lazy_catalogs(
         settings.catalog,
         settings.snapshot,
@@ -126,7 +131,7 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
                 .await
                 .map_err(|error| AppError::Start(format!("stdin cannot be read: {error}")))?;
         }
-        Transport::Http(settings) => serve_http(&settings, server, watched, shutdown).await?,
+        Transport::Http(settings) => serve_http(&settings, server, watched, lock, shutdown).await?,
     }
     tracing::info!("The server ended");
     Ok(())
@@ -163,6 +168,7 @@ async fn serve_http(
     settings: &HttpSettings,
     server: McpServer,
     watched: Option<Arc<Lazy<Watch>>>,
+    lock: Option<(PathBuf, PathBuf)>,
     shutdown: CancellationToken,
 ) -> Result<(), AppError> {
     let guard = Guard::new(settings).map_err(|error| AppError::Settings(error.to_string()))?;
@@ -200,7 +206,12 @@ async fn serve_http(
     });
     if let Some(watched) = watched {
         let catalogs = Arc::clone(server.catalogs());
-        tokio::spawn(watching::keep_watching(watched, catalogs, shutdown.clone()));
+        let watching = Watching {
+            watched,
+            catalogs,
+            lock,
+        };
+        tokio::spawn(watching.run(shutdown.clone()));
     }
     http::serve(
         listener,

@@ -144,6 +144,16 @@ fn kept_history(file: &Path, state: Option<&Path>) -> Result<History, String> {
     opened().map_err(|error| error.to_string())
 }
 
+/// Where the lock lies of the one process that looks at this platform, and who that is.
+pub(super) fn lock_of(file: &Path, state: &Path) -> Option<(PathBuf, PathBuf)> {
+    let folder = StateFolder::at(state).ok()?.folder("health").ok()?;
+    let history = folder.join(history_name(file));
+    Some((
+        history.with_extension("lock"),
+        history.with_extension("holder"),
+    ))
+}
+
 /// One history a platform file: two checkouts of one repository are two platforms.
 fn history_name(file: &Path) -> PathBuf {
     let absolute = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());

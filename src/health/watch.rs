@@ -24,7 +24,7 @@ use crate::{
     platform::{Finding, Platform, Probe, ProbeKind, Service, ServiceName},
     runtime::{Observed, Problem, Runtime},
     store::{
-        History, StoreError,
+        History, Holder, StoreError,
         history::{ServiceRecord, Totals},
     },
 };
@@ -49,6 +49,18 @@ pub struct Watch {
     runtime: Result<Arc<dyn Runtime>, Problem>,
     /// What every answer about it has to say besides.
     notes: RwLock<Vec<String>>,
+    watched_by: RwLock<WatchedBy>,
+}
+
+/// Who keeps looking at a platform.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum WatchedBy {
+    /// Nobody that this process knows of: it is looked when someone asks.
+    #[default]
+    Nobody,
+    ThisServer,
+    /// Another process with the same state folder; what it sees is read from the history.
+    Another(Holder),
 }
 
 /// What one check gave.
@@ -71,6 +83,7 @@ impl Watch {
                 runtime: "a server without a runtime",
             }),
             notes: RwLock::default(),
+            watched_by: RwLock::default(),
         }
     }
 
@@ -87,6 +100,19 @@ impl Watch {
         Self {
             not_kept: self.not_kept.clone(),
             ..Self::new(platform, Arc::clone(&self.history), check)
+        }
+    }
+
+    /// Who keeps looking at it.
+    pub fn watched_by(&self) -> WatchedBy {
+        let held = self.watched_by.read();
+        held.map(|held| held.clone()).unwrap_or_default()
+    }
+
+    /// Says who keeps looking at it from now on.
+    pub fn set_watched_by(&self, who: WatchedBy) {
+        if let Ok(mut held) = self.watched_by.write() {
+            *held = who;
         }
     }
 
@@ -204,11 +230,16 @@ impl Watch {
             Ok(Health::of(&platform, &records))
         });
         let health = health.await?;
+        self.tell(&health);
+        Ok(health)
+    }
+
+    /// `/metrics` says this from now on.
+    pub(super) fn tell(&self, health: &Health) {
         for service in &health.services {
             let (name, response) = (&service.name, service.response);
             metrics::say(&self.platform.name, name, service.verdict, response);
         }
-        Ok(health)
     }
 
     /// What each service was how long since a time.
