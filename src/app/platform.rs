@@ -150,7 +150,10 @@ fn own_token(catalog: &CatalogSettings) -> Option<(Url, SecretString)> {
 }
 
 /// What carries the services, where this program can ask it.
-fn runtime_of(platform: &Arc<Platform>, state: Option<&Path>) -> Result<Arc<dyn Runtime>, Problem> {
+pub(super) fn runtime_of(
+    platform: &Arc<Platform>,
+    state: Option<&Path>,
+) -> Result<Arc<dyn Runtime>, Problem> {
     let failed = |reason: String| Problem::failed("opening the runtime", reason);
     let state = state.ok_or_else(|| failed("there is no state folder".into()))?;
     let state = StateFolder::at(state).map_err(|error| failed(error.to_string()))?;
@@ -168,10 +171,15 @@ fn kept_history(file: &Path, state: Option<&Path>) -> Result<History, String> {
     opened().map_err(|error| error.to_string())
 }
 
+/// Where the history of a platform lies; it need not be there.
+pub(super) fn history_of(file: &Path, state: &Path) -> Option<PathBuf> {
+    let folder = StateFolder::at(state).ok()?.folder("health").ok()?;
+    Some(folder.join(history_name(file)))
+}
+
 /// Where the lock lies of the one process that looks at this platform, and who that is.
 pub(super) fn lock_of(file: &Path, state: &Path) -> Option<(PathBuf, PathBuf)> {
-    let folder = StateFolder::at(state).ok()?.folder("health").ok()?;
-    let history = folder.join(history_name(file));
+    let history = history_of(file, state)?;
     Some((
         history.with_extension("lock"),
         history.with_extension("holder"),

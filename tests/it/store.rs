@@ -9,7 +9,10 @@ use std::{
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::support::{bin, server::Server};
+use crate::support::{
+    bin,
+    server::{Server, command},
+};
 
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -63,6 +66,25 @@ impl Site {
         let mut files = folder.map(|entry| entry.expect("an entry").path());
         let is_history = |path: &PathBuf| path.extension().is_some_and(|end| end == "sqlite");
         files.find(is_history).expect("a history")
+    }
+}
+
+impl Site {
+    /// What `doctor` finds: name and state of a check, with all that it says.
+    fn doctor(&self, name: &str) -> (String, String) {
+        let [_, platform @ ..] = self.arguments();
+        let arguments: Vec<&str> = ["doctor", "--json"]
+            .into_iter()
+            .chain(platform.iter().map(String::as_str))
+            .collect();
+        let ended = command(&arguments, &[]).output().expect("an end");
+        let told: Value = serde_json::from_slice(&ended.stdout).expect("JSON");
+        let checks = told["checks"].as_array().expect("checks");
+        let check = checks.iter().find(|check| check["name"] == name);
+        let check = check.unwrap_or_else(|| panic!("no {name}: {told}"));
+        let state = check["state"].as_str().expect("a state").to_owned();
+        assert_eq!(ended.status.success(), told["ok"] == true, "{told}");
+        (state, check.to_string())
     }
 }
 
@@ -151,8 +173,10 @@ fn a_history_that_another_process_does_not_let_go_is_told_and_used_again_later()
             .contains("written by another process"),
         "{told}"
     );
+    assert_eq!(site.doctor("history").0, "failed");
     drop(other);
     until(&mut server, None);
+    assert_eq!(site.doctor("history").0, "ok");
 }
 
 #[test]
@@ -167,6 +191,11 @@ fn a_history_of_a_newer_version_is_left_alone() {
     let before = fs::read(&history).expect("a file");
     let mut server = site.serve();
     let told = until(&mut server, Some("newer version"));
+    let (state, said) = site.doctor("history");
+    assert!(
+        state == "failed" && said.contains("newer version"),
+        "{said}"
+    );
     assert!(
         told["warnings"].to_string().contains("OPENPOLICY_STATE"),
         "{told}"
@@ -191,10 +220,45 @@ fn a_damaged_history_is_told_and_left_for_a_person() {
     fs::write(&history, "this is no history\n".repeat(1_000)).expect("a file");
     let mut server = site.serve();
     let told = until(&mut server, Some("damaged"));
+    let (state, said) = site.doctor("history");
+    assert!(
+        state == "failed" && said.contains("move the file away"),
+        "{said}"
+    );
     assert!(
         told["warnings"].to_string().contains("move the file away"),
         "{told}"
     );
     fs::remove_file(&history).expect("it is moved away");
     until(&mut server, None);
+}
+
+#[test]
+fn doctor_looks_at_what_is_on_this_machine() {
+    let site = Site::new();
+    assert_eq!(site.doctor("history").0, "skipped");
+    let (state, said) = site.doctor("platform");
+    assert!(
+        state == "ok" && said.contains("nothing needs trust"),
+        "{said}"
+    );
+    assert_eq!(site.doctor("state").0, "ok");
+    assert_eq!(site.doctor("runtime").0, "skipped");
+    let file = site.folder.path().join("platform.yaml");
+    let text = "platform: p\nruntime: { process: {} }\nservices: { db: { command: [db] } }\n";
+    fs::write(&file, text).expect("a file");
+    let (state, said) = site.doctor("platform");
+    assert!(
+        state == "warning" && said.contains("openpolicy-mcp trust"),
+        "{said}"
+    );
+    assert_eq!(site.doctor("runtime").0, "ok");
+    fs::write(&file, "platform: p\nservises: {}\n").expect("a file");
+    let (state, said) = site.doctor("platform");
+    assert!(state == "failed" && said.contains("servises"), "{said}");
+    // A file stands where the folder is to be.
+    let state = site.folder.path().join("state");
+    fs::remove_dir_all(&state).expect("it was there");
+    fs::write(&state, "").expect("a file");
+    assert_eq!(site.doctor("state").0, "failed");
 }
