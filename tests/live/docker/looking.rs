@@ -65,7 +65,8 @@ async fn logs_are_paged_and_count_what_they_leave() {
         }
     }
     assert_eq!(texts.len(), 42, "{texts:?}");
-    assert!(texts[0].ends_with("starts") && texts[41].ends_with("done"));
+    let is_whole = texts[0].ends_with("starts") && texts[41].ends_with("done");
+    assert!(is_whole, "{texts:?}");
     // Another container in its place: said, and read from its beginning.
     world.docker().run(&["rm", "-f", &world.container("api")]);
     world.apply(&["api"]).await;
