@@ -1,36 +1,44 @@
 //! The composition root: settings become catalogs, a service, transports, and a clean end.
 
+mod chosen;
+mod follow;
+mod listed;
+mod named;
 mod platform;
+mod readiness;
 mod refresh;
+mod watching;
 
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
+use self::platform::Opener;
 use crate::{
-    bridge::alerting,
     catalog::{
-        self, Catalog, Catalogs, Snapshot, Spare,
+        self, Catalogs,
         snapshot::{self, SnapshotFile},
         sync::Place,
     },
-    health::{Watch, monitor},
+    health::Watch,
     logs,
-    mcp::{Lazy, LazyCatalogs, McpServer, Selection, guard::Guard, http, stdio},
+    mcp::{Lazy, LazyCatalogs, McpServer, guard::Guard, http, stdio},
     settings::{
         CatalogMode, CatalogSettings, Credential, HttpSettings, Identity, OpenMetadataSettings,
         PlatformSettings, Settings, SnapshotUse, Transport,
     },
     store::StateFolder,
-    tools::{self, ErrorCode, ToolError},
-    web::{self, Readiness},
+    tools::{ErrorCode, ToolError},
+    web,
 };
+use follow::Followed;
+use named::Named;
+use watching::Watching;
 
 /// Why the server did not start. `main` makes the exit code of it.
 #[derive(Debug, thiserror::Error)]
@@ -56,20 +64,25 @@ impl AppError {
 /// Serves until the client hangs up (stdio) or a signal comes; then at most 5 s longer.
 pub async fn serve(settings: Settings) -> Result<(), AppError> {
     let refused = |error: &dyn std::error::Error| AppError::Settings(error.to_string());
-    logs::start(&settings.logs, &secrets(&settings)).map_err(|error| refused(&error))?;
-    let selection =
-        Selection::new(tools::all(), &settings.tools).map_err(|error| refused(&error))?;
-    let selection = match &settings.platform.file {
-        Some(_) => selection,
-        None => selection.without_platform(),
-    };
-    // Reads the address only: nothing is opened before a client needs it.
-    if let CatalogSettings::OpenMetadata(_) = &settings.catalog {
-        catalogs(
-            &settings.catalog,
-            settings.snapshot,
-            settings.state.as_deref(),
-        )?;
+    let followed = followed(&settings.platform, settings.state.as_deref())?;
+    let current = followed
+        .as_ref()
+        .and_then(|followed| followed.current().ok());
+    let here = current.as_ref().zip(followed.as_deref());
+    let here = here.map(|(current, followed)| (&current.loaded.platform, followed.file()));
+    let catalog = chosen::catalog(&settings.catalog, here);
+    logs::start(&settings.logs, &secrets(&settings, &catalog)).map_err(|error| refused(&error))?;
+    let selection = listed::at_start(&settings.tools, followed.is_some(), here)?;
+    match &catalog {
+        // Reads the address only: nothing is opened before a client needs it.
+        Ok(catalog @ CatalogSettings::OpenMetadata(_)) => {
+            catalogs(catalog, settings.snapshot, settings.state.as_deref())?;
+        }
+        Ok(_) => {}
+        Err(reason) if followed.is_some() => {
+            tracing::warn!(reason, "The catalog is not asked");
+        }
+        Err(reason) => return Err(AppError::Settings(reason.clone())),
     }
     if needs_callers(&settings) {
         return Err(AppError::Settings(
@@ -78,24 +91,35 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
     }
     let shutdown = CancellationToken::new();
     listen_for_signals(shutdown.clone())?;
-    let watched = lazy_watch(
-        settings.platform,
-        settings.catalog.clone(),
-        settings.state.clone(),
-    );
-    if let CatalogSettings::OpenMetadata(catalog) = &settings.catalog
+    if let Ok(CatalogSettings::OpenMetadata(catalog)) = &catalog
         && let Some((every, state)) = settings.sync_every.zip(settings.state.clone())
     {
         refresh::start(every, catalog.clone(), state, shutdown.clone())
             .map_err(|error| AppError::Start(format!("no thread for the snapshot: {error}")))?;
     }
-    let (catalog, snapshot, state) = (settings.catalog, settings.snapshot, settings.state);
-    let lazy = Arc::new(LazyCatalogs::new(move || {
-        opened(catalog.clone(), snapshot, state.clone())
-    }));
+    let watched = followed
+        .clone()
+        .map(|followed| lazy_watch(followed, &settings));
+    let lock = followed
+        .as_ref()
+        .zip(settings.state.as_deref())
+        .and_then(|(followed, state)| platform::lock_of(followed.file(), state));
+    let lazy = Arc::new(lazy_catalogs(
+        settings.catalog,
+        settings.snapshot,
+        settings.state,
+        followed,
+    ));
     let mut server = McpServer::new(selection, settings.answers, lazy);
     if let Some(watched) = &watched {
-        server = server.with_platform(Arc::clone(watched));
+        let switches = settings.tools;
+        let before = server.selection();
+        server = server.with_platform(Arc::clone(watched), move |watch| {
+            listed::with(&switches, watch.platform()).unwrap_or_else(|error| {
+                tracing::warn!(reason = %error, "The toolsets of the platform file do not hold");
+                before.clone()
+            })
+        });
     }
     match settings.transport {
         Transport::Stdio => {
@@ -107,10 +131,27 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
                 .await
                 .map_err(|error| AppError::Start(format!("stdin cannot be read: {error}")))?;
         }
-        Transport::Http(settings) => serve_http(&settings, server, watched, shutdown).await?,
+        Transport::Http(settings) => serve_http(&settings, server, watched, lock, shutdown).await?,
     }
     tracing::info!("The server ended");
     Ok(())
+}
+
+/// The platform file of these settings. One that has faults is told to the calls that need it; one
+/// that asks for what is not built is refused here.
+fn followed(
+    settings: &PlatformSettings,
+    state: Option<&Path>,
+) -> Result<Option<Arc<Followed>>, AppError> {
+    let Some(followed) = Followed::new(settings, state) else {
+        return Ok(None);
+    };
+    if let Err(error) = followed.current()
+        && error.message.contains(follow::NO_STORE)
+    {
+        return Err(AppError::Settings(error.message));
+    }
+    Ok(Some(Arc::new(followed)))
 }
 
 /// Whether each call has to bring a token where none can.
@@ -118,7 +159,8 @@ fn needs_callers(settings: &Settings) -> bool {
     matches!(settings.transport, Transport::Stdio)
         && matches!(
             &settings.catalog,
-            CatalogSettings::OpenMetadata(catalog) if catalog.identity == Identity::Caller
+            CatalogSettings::OpenMetadata(catalog) | CatalogSettings::WithoutAddress(catalog)
+                if catalog.identity == Identity::Caller
         )
 }
 
@@ -126,13 +168,14 @@ async fn serve_http(
     settings: &HttpSettings,
     server: McpServer,
     watched: Option<Arc<Lazy<Watch>>>,
+    lock: Option<(PathBuf, PathBuf)>,
     shutdown: CancellationToken,
 ) -> Result<(), AppError> {
     let guard = Guard::new(settings).map_err(|error| AppError::Settings(error.to_string()))?;
     let pages = web::Pages {
         ready: {
             let lazy = Arc::clone(server.catalogs());
-            Box::new(move || Box::pin(readiness(Arc::clone(&lazy))))
+            Box::new(move || Box::pin(readiness::look(Arc::clone(&lazy))))
         },
         tells_why: settings.token.is_none(),
         metrics: recorder()?,
@@ -163,7 +206,12 @@ async fn serve_http(
     });
     if let Some(watched) = watched {
         let catalogs = Arc::clone(server.catalogs());
-        tokio::spawn(keep_watching(watched, catalogs, shutdown.clone()));
+        let watching = Watching {
+            watched,
+            catalogs,
+            lock,
+        };
+        tokio::spawn(watching.run(shutdown.clone()));
     }
     http::serve(
         listener,
@@ -177,49 +225,37 @@ async fn serve_http(
     Ok(())
 }
 
-/// Looks at the platform for as long as the server runs.
-async fn keep_watching(
-    watched: Arc<Lazy<Watch>>,
-    catalogs: Arc<LazyCatalogs>,
-    shutdown: CancellationToken,
-) {
-    match watched.get().await {
-        Ok(watch) => {
-            // As this server itself sees it; without a catalog rules about data are not evaluated.
-            let catalog: alerting::OwnCatalog = Box::new(move || {
-                let catalogs = Arc::clone(&catalogs);
-                Box::pin(async move { catalogs.get().await.ok()?.of(None).ok() })
-            });
-            tokio::join!(
-                monitor::run(Arc::clone(&watch), shutdown.clone()),
-                alerting::run(watch, catalog, shutdown),
-            );
+/// The platform that is opened when a call first needs it, and follows its file.
+fn lazy_watch(followed: Arc<Followed>, settings: &Settings) -> Arc<Lazy<Watch>> {
+    let opener = Arc::new(Opener::new(
+        followed,
+        &settings.platform,
+        settings.catalog.clone(),
+        settings.state.clone(),
+    ));
+    Arc::new(Lazy::following(move |opened: Option<Arc<Watch>>| {
+        let opener = Arc::clone(&opener);
+        async move {
+            match opened {
+                // Nothing waits, nothing is spawned.
+                Some(opened) if !opener.is_due() => opener.newest(Some(opened)),
+                opened => blocking(move || opener.newest(opened)).await,
+            }
         }
-        Err(error) => {
-            tracing::error!(reason = error.message, "The platform is not watched");
-        }
-    }
+    }))
 }
 
-/// The platform that is opened when a call first needs it; none where no file is named.
-fn lazy_watch(
-    settings: PlatformSettings,
-    catalog: CatalogSettings,
-    state: Option<PathBuf>,
-) -> Option<Arc<Lazy<Watch>>> {
-    settings.file.as_ref()?;
-    let failed = || ToolError::new(ErrorCode::Unavailable, "the platform could not be opened");
-    Some(Arc::new(Lazy::new(move || {
-        let (settings, catalog) = (settings.clone(), catalog.clone());
-        let state = state.clone();
-        async move {
-            let opening = tokio::task::spawn_blocking(move || {
-                platform(&settings, &catalog, state.as_deref())
-            });
-            let opened = opening.await.map_err(|_| failed())?;
-            opened?.ok_or_else(failed)
-        }
-    })))
+/// Work that reads files.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ToolError> + Send + 'static,
+) -> Result<T, ToolError> {
+    let failed = |_| {
+        ToolError::new(
+            ErrorCode::Internal,
+            "opening failed by a fault of this server",
+        )
+    };
+    tokio::task::spawn_blocking(work).await.map_err(failed)?
 }
 
 /// The platform of these settings under observation, where they name one. A probe of the
@@ -228,8 +264,76 @@ pub fn platform(
     settings: &PlatformSettings,
     catalog: &CatalogSettings,
     state: Option<&Path>,
-) -> Result<Option<Watch>, ToolError> {
-    platform::open(settings, catalog, state)
+) -> Result<Option<Arc<Watch>>, ToolError> {
+    let Some(followed) = Followed::new(settings, state) else {
+        return Ok(None);
+    };
+    let (catalog, state) = (catalog.clone(), state.map(Path::to_owned));
+    let opener = Opener::new(Arc::new(followed), settings, catalog, state);
+    opener.newest(None).map(Some)
+}
+
+/// The catalog that flags, environment and platform file name, for a command that needs one.
+pub fn catalog_of(
+    given: &CatalogSettings,
+    settings: &PlatformSettings,
+    state: Option<&Path>,
+) -> Result<CatalogSettings, AppError> {
+    let followed = followed(settings, state)?;
+    let current = followed.as_ref().map(|followed| followed.current());
+    let current = current.transpose();
+    let refused = |error: ToolError| AppError::Settings(error.message);
+    let chosen = match (&followed, current) {
+        // What was named outside does not wait for a file that has faults.
+        (Some(_), Err(_)) if matches!(given, CatalogSettings::OpenMetadata(_)) => Ok(given.clone()),
+        (Some(followed), Ok(Some(current))) => {
+            let platform = (&current.loaded.platform, followed.file());
+            chosen::catalog(given, Some(platform))
+        }
+        (_, Err(error)) => return Err(refused(error)),
+        (_, Ok(_)) => chosen::catalog(given, None),
+    };
+    chosen.map_err(AppError::Settings)
+}
+
+/// The catalogs that a single call asks. One that may not be asked is none: a tool of the platform
+/// answers all the same.
+pub fn catalogs_of(
+    given: &CatalogSettings,
+    settings: &PlatformSettings,
+    snapshot: SnapshotUse,
+    state: Option<&Path>,
+) -> Result<Arc<Catalogs>, AppError> {
+    let Some(followed) = followed(settings, state)? else {
+        let chosen = chosen::catalog(given, None).map_err(AppError::Settings)?;
+        return catalogs(&chosen, snapshot, state).map(Arc::new);
+    };
+    let named = Named::new(given.clone(), snapshot, state.map(Path::to_owned), followed);
+    let failed = |error: ToolError| AppError::Start(error.message);
+    named.newest(None).map_err(failed)
+}
+
+/// The catalogs, opened when a call first needs them; anew where the platform file names another.
+fn lazy_catalogs(
+    given: CatalogSettings,
+    snapshot: SnapshotUse,
+    state: Option<PathBuf>,
+    followed: Option<Arc<Followed>>,
+) -> LazyCatalogs {
+    let followed = followed.filter(|_| !matches!(given, CatalogSettings::Demo));
+    let Some(followed) = followed else {
+        return Lazy::new(move || opened(given.clone(), snapshot, state.clone()));
+    };
+    let source = Arc::new(Named::new(given, snapshot, state, followed));
+    Lazy::following(move |opened: Option<Arc<Catalogs>>| {
+        let source = Arc::clone(&source);
+        async move {
+            match opened {
+                Some(opened) if !source.is_due() => source.newest(Some(opened)),
+                opened => blocking(move || source.newest(opened)).await,
+            }
+        }
+    })
 }
 
 /// The catalogs that these settings name. Opening the demo reads all of it.
@@ -241,7 +345,7 @@ pub fn catalogs(
     state: Option<&Path>,
 ) -> Result<Catalogs, AppError> {
     match settings {
-        CatalogSettings::None => Ok(Catalogs::default()),
+        CatalogSettings::None | CatalogSettings::WithoutAddress(_) => Ok(Catalogs::default()),
         CatalogSettings::OpenMetadata(settings) => {
             let refused = |error: String| AppError::Settings(error);
             if settings.identity == Identity::Caller
@@ -300,61 +404,6 @@ async fn opened(
     }
 }
 
-/// A probe asks every few seconds and does not wait long.
-const LONGEST_LOOK: Duration = Duration::from_secs(5);
-
-/// Whether calls are answered now: by the catalog, or by its snapshot while that is away.
-async fn readiness(lazy: Arc<LazyCatalogs>) -> Readiness {
-    let not_ready = |reason: String| Readiness {
-        reason: Some(reason),
-        ..Readiness::default()
-    };
-    let catalogs = match tokio::time::timeout(LONGEST_LOOK, lazy.get()).await {
-        Ok(Ok(catalogs)) => catalogs,
-        Ok(Err(error)) => return not_ready(error.message),
-        Err(_) => return not_ready("the catalog is still being opened".into()),
-    };
-    let sources = catalogs.sources(None).await;
-    let of_snapshot = |snapshot: &Snapshot, reason| Readiness {
-        is_ready: true,
-        source: Some("snapshot"),
-        as_of: Some(snapshot.as_of().to_string()),
-        reason,
-        ..Readiness::default()
-    };
-    if let Ok(Catalog::Snapshot(snapshot)) = &sources.first {
-        return of_snapshot(snapshot, None);
-    }
-    let reason = match (catalogs.own_client(), sources.first) {
-        // Where callers bring their tokens, the server itself answers without one.
-        (Some(client), _) => {
-            // Not `version()`, which remembers: what counts is that it answers now.
-            let version = client.get_fresh("system/version", &[]);
-            match tokio::time::timeout(LONGEST_LOOK, version).await {
-                Ok(Ok(version)) => {
-                    return Readiness {
-                        is_ready: true,
-                        source: Some("openmetadata"),
-                        version: version["version"].as_str().map(str::to_owned),
-                        ..Readiness::default()
-                    };
-                }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => format!(
-                    "the catalog did not answer within {} s",
-                    LONGEST_LOOK.as_secs()
-                ),
-            }
-        }
-        (None, Err(error)) => error.to_string(),
-        (None, Ok(_)) => String::new(),
-    };
-    match sources.spare {
-        Spare::Snapshot { snapshot, .. } => of_snapshot(&snapshot, Some(reason)),
-        Spare::None | Spare::Unusable(_) => not_ready(reason),
-    }
-}
-
 /// Collects metrics for `/metrics`. Durations are in seconds.
 fn recorder() -> Result<PrometheusHandle, AppError> {
     const BUCKETS: [f64; 10] = [0.001, 0.005, 0.02, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 50.0];
@@ -366,9 +415,14 @@ fn recorder() -> Result<PrometheusHandle, AppError> {
 }
 
 /// Every secret that these settings hold, for the mask of the logs.
-fn secrets(settings: &Settings) -> Vec<SecretString> {
+fn secrets(settings: &Settings, chosen: &Result<CatalogSettings, String>) -> Vec<SecretString> {
     let mut secrets = Vec::new();
-    if let CatalogSettings::OpenMetadata(catalog) = &settings.catalog {
+    for catalog in [Some(&settings.catalog), chosen.as_ref().ok()] {
+        let Some(CatalogSettings::OpenMetadata(catalog) | CatalogSettings::WithoutAddress(catalog)) =
+            catalog
+        else {
+            continue;
+        };
         match &catalog.credential {
             Credential::Token(secret)
             | Credential::Password {

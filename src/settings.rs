@@ -40,6 +40,8 @@ pub enum CatalogSettings {
     /// None configured: tools are listed, and each call says what to set.
     #[default]
     None,
+    /// How to ask an OpenMetadata whose address a platform file may give; `url` is empty.
+    WithoutAddress(OpenMetadataSettings),
     /// A running OpenMetadata.
     OpenMetadata(OpenMetadataSettings),
     /// The snapshot that is built into the binary.
@@ -55,6 +57,18 @@ pub struct OpenMetadataSettings {
     /// PEM certificates to trust beside the built-in roots.
     pub ca_file: Option<PathBuf>,
     pub identity: Identity,
+}
+
+impl OpenMetadataSettings {
+    /// This address and nothing else.
+    pub fn at(url: String) -> Self {
+        Self {
+            url,
+            credential: Credential::None,
+            ca_file: None,
+            identity: Identity::Server,
+        }
+    }
 }
 
 /// With what this server signs in to OpenMetadata.

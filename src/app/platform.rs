@@ -2,57 +2,113 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
+use super::{
+    chosen,
+    follow::{Current, Followed},
+};
 use crate::{
     health::{Watch, probe},
-    platform::{self, Loaded, Platform, TrustedDigests, Variables, trust},
+    platform::{self, Loaded, Platform},
     runtime::{self, Problem, Runtime},
     settings::{CatalogSettings, Credential, PlatformSettings},
     store::{History, StateFolder},
     tools::{ErrorCode, ToolError},
 };
 
-/// The platform of these settings under observation, where they name one. Nothing is looked at
-/// yet.
-///
-/// A state folder that cannot be used is no reason to stay blind: the history then ends with the
-/// process, and every answer says so.
-pub(super) fn open(
-    settings: &PlatformSettings,
-    catalog: &CatalogSettings,
-    state: Option<&Path>,
-) -> Result<Option<Watch>, ToolError> {
-    let Some(file) = &settings.file else {
-        return Ok(None);
-    };
-    let loaded = read(file, settings, state)?;
-    let findings = platform::lint(&loaded);
-    let mut surroundings = probe::Surroundings::new(settings.ca_file.clone());
-    if let Some((url, token)) = own_token(catalog) {
-        surroundings = surroundings.with_openmetadata(&url, token);
-    }
-    let surroundings = Arc::new(surroundings);
-    let check: crate::health::watch::Check = Arc::new(move |probe, until| {
-        let surroundings = Arc::clone(&surroundings);
-        Box::pin(async move { probe::check(&probe, &surroundings, until).await.looks })
-    });
-    let platform = Arc::new(loaded.platform);
-    let runtime = runtime_of(&platform, state);
-    let watch = match kept_history(file, state) {
-        Ok(history) => Watch::new(platform, Arc::new(history), check),
-        Err(reason) => {
-            tracing::warn!(reason, "Health is remembered only while this server runs");
-            let history = History::in_memory()?;
-            Watch::new(platform, Arc::new(history), check).without_history(reason)
+/// Opens a platform, anew after each change of its file.
+pub(super) struct Opener {
+    followed: Arc<Followed>,
+    /// As flags and environment name it.
+    catalog: CatalogSettings,
+    ca_file: Option<PathBuf>,
+    state: Option<PathBuf>,
+    /// The file as it was when the platform was opened last.
+    basis: Mutex<Option<Arc<Loaded>>>,
+}
+
+impl Opener {
+    pub(super) fn new(
+        followed: Arc<Followed>,
+        settings: &PlatformSettings,
+        catalog: CatalogSettings,
+        state: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            followed,
+            catalog,
+            ca_file: settings.ca_file.clone(),
+            state,
+            basis: Mutex::default(),
         }
-    };
-    Ok(Some(watch.with_runtime(runtime).with_findings(findings)))
+    }
+
+    /// The platform as its file says now: what is open, or a new one that goes on with its
+    /// history. Reads files.
+    pub(super) fn newest(&self, opened: Option<Arc<Watch>>) -> Result<Arc<Watch>, ToolError> {
+        let current = self.followed.current()?;
+        let Ok(mut basis) = self.basis.lock() else {
+            let poisoned = "an earlier opening of the platform failed";
+            return Err(ToolError::new(ErrorCode::Internal, poisoned));
+        };
+        let is_open = basis
+            .as_ref()
+            .is_some_and(|basis| Arc::ptr_eq(basis, &current.loaded));
+        let watch = match opened {
+            Some(watch) if is_open => watch,
+            opened => {
+                let watch = Arc::new(self.opened(&current, opened.as_deref())?);
+                *basis = Some(Arc::clone(&current.loaded));
+                watch
+            }
+        };
+        watch.set_notes(self.followed.notes(&current));
+        Ok(watch)
+    }
+
+    /// Whether `newest` would look at files.
+    pub(super) fn is_due(&self) -> bool {
+        self.followed.recent().is_none()
+    }
+
+    /// The platform under observation. Nothing is looked at yet.
+    ///
+    /// A state folder that cannot be used is no reason to stay blind: the history then ends with
+    /// the process, and every answer says so.
+    fn opened(&self, current: &Current, before: Option<&Watch>) -> Result<Watch, ToolError> {
+        let (file, state) = (self.followed.file(), self.state.as_deref());
+        let findings = platform::lint(&current.loaded);
+        let platform = Arc::new(current.loaded.platform.clone());
+        let mut surroundings = probe::Surroundings::new(self.ca_file.clone());
+        let catalog = chosen::catalog(&self.catalog, Some((&platform, file)));
+        if let Some((url, token)) = catalog.ok().as_ref().and_then(own_token) {
+            surroundings = surroundings.with_openmetadata(&url, token);
+        }
+        let surroundings = Arc::new(surroundings);
+        let check: crate::health::watch::Check = Arc::new(move |probe, until| {
+            let surroundings = Arc::clone(&surroundings);
+            Box::pin(async move { probe::check(&probe, &surroundings, until).await.looks })
+        });
+        let runtime = runtime_of(&platform, state);
+        let watch = match before {
+            Some(before) => before.succeeded_by(platform, check),
+            None => match kept_history(file, state) {
+                Ok(history) => Watch::new(platform, Arc::new(history), check),
+                Err(reason) => {
+                    tracing::warn!(reason, "Health is remembered only while this server runs");
+                    let history = History::in_memory()?;
+                    Watch::new(platform, Arc::new(history), check).without_history(reason)
+                }
+            },
+        };
+        Ok(watch.with_runtime(runtime).with_findings(findings))
+    }
 }
 
 /// The address of the catalog and the token of this server, where it has one: with an e-mail and a
@@ -77,41 +133,6 @@ fn runtime_of(platform: &Arc<Platform>, state: Option<&Path>) -> Result<Arc<dyn 
     runtime::of(platform, &state)
 }
 
-/// Reads and checks the file with everything that it refers to.
-fn read(
-    file: &Path,
-    settings: &PlatformSettings,
-    state: Option<&Path>,
-) -> Result<Loaded, ToolError> {
-    let mut given = Vec::new();
-    for written in &settings.trusted {
-        let digest = written.parse().map_err(|error: trust::NotADigest| {
-            ToolError::new(ErrorCode::Unavailable, format!("--trust: {error}"))
-                .then("start the server with a digest that `openpolicy-mcp trust FILE` shows")
-        })?;
-        given.push(digest);
-    }
-    let trusted = TrustedDigests {
-        given,
-        folder: state.map(trust::folder_in),
-        everything: false,
-    };
-    match platform::load(file, &Variables::of_process(), &trusted) {
-        Ok(loaded) => Ok(loaded),
-        Err(problems) => Err(ToolError::new(
-            ErrorCode::Unavailable,
-            format!(
-                "the platform file {} cannot be taken: {problems}",
-                file.display()
-            ),
-        )
-        .then(format!(
-            "`openpolicy-mcp lint {}` shows everything that is wrong with it",
-            file.display()
-        ))),
-    }
-}
-
 fn kept_history(file: &Path, state: Option<&Path>) -> Result<History, String> {
     let Some(state) = state else {
         return Err("there is no state folder (OPENPOLICY_STATE names one)".into());
@@ -121,6 +142,16 @@ fn kept_history(file: &Path, state: Option<&Path>) -> Result<History, String> {
         Ok(History::open(&folder.join(history_name(file)))?)
     };
     opened().map_err(|error| error.to_string())
+}
+
+/// Where the lock lies of the one process that looks at this platform, and who that is.
+pub(super) fn lock_of(file: &Path, state: &Path) -> Option<(PathBuf, PathBuf)> {
+    let folder = StateFolder::at(state).ok()?.folder("health").ok()?;
+    let history = folder.join(history_name(file));
+    Some((
+        history.with_extension("lock"),
+        history.with_extension("holder"),
+    ))
 }
 
 /// One history a platform file: two checkouts of one repository are two platforms.

@@ -61,6 +61,8 @@ pub struct Catalogs {
     live: Option<Live>,
     /// The snapshot of `live`, and when it answers.
     copy: Option<(Arc<SnapshotFile>, SnapshotUse)>,
+    /// Why there is no catalog although one is named.
+    withheld: Option<String>,
 }
 
 /// Who answers a call.
@@ -105,6 +107,14 @@ impl Catalogs {
     pub fn for_everyone(mut self) -> Self {
         self.is_snapshot_for_everyone = true;
         self
+    }
+
+    /// A server that may not ask the catalog that is named, or cannot, for this reason.
+    pub fn withheld(why: String) -> Self {
+        Self {
+            withheld: Some(why),
+            ..Self::default()
+        }
     }
 
     /// A server that answers from a running OpenMetadata. Nothing is sent yet.
@@ -229,10 +239,11 @@ impl Catalogs {
                 Ok(Catalog::Snapshot(Arc::clone(snapshot)))
             }
             (None, None) => Err(CatalogError::Unavailable {
-                message:
+                message: self.withheld.clone().unwrap_or_else(|| {
                     "no catalog is configured: set OPENMETADATA_URL and OPENMETADATA_TOKEN, or \
                      run `openpolicy-mcp demo`"
-                        .into(),
+                        .into()
+                }),
             }),
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     CatalogChoice, Failure, block_on,
-    environment::{SnapshotArguments, StateArguments},
+    environment::{PlatformArguments, SnapshotArguments, StateArguments},
     output::say,
 };
 use crate::{
@@ -27,6 +27,8 @@ pub(super) struct DoctorArguments {
     #[command(flatten)]
     snapshot: SnapshotArguments,
     #[command(flatten)]
+    platform: PlatformArguments,
+    #[command(flatten)]
     state: StateArguments,
     /// One JSON object for programs.
     #[arg(long)]
@@ -37,15 +39,17 @@ pub(super) struct DoctorArguments {
 pub(super) fn run(arguments: &DoctorArguments) -> Result<(), Failure> {
     let how = arguments.snapshot.settings()?;
     let mut copy = None;
-    let settings = match arguments.catalog.settings()? {
+    let (state, platform) = (arguments.state.folder(), arguments.platform.settings()?);
+    let given = arguments.catalog.settings()?;
+    let settings = match app::catalog_of(&given, &platform, state.as_deref())? {
         CatalogSettings::OpenMetadata(settings) => {
-            copy = arguments.state.folder().map(|state| {
+            copy = state.map(|state| {
                 let held = app::snapshot_file(&state, &settings).look_now();
                 doctor::snapshot::look(&held, settings.identity, how, Timestamp::now())
             });
             catalog::Settings::from(&settings)
         }
-        CatalogSettings::None => catalog::Settings::default(),
+        CatalogSettings::None | CatalogSettings::WithoutAddress(_) => catalog::Settings::default(),
         CatalogSettings::Demo => {
             return say("The demo catalog is part of this program: there is nothing to check.");
         }

@@ -176,28 +176,23 @@ impl CatalogChoice {
 }
 
 impl OpenMetadataArguments {
-    /// No address means no catalog; a credential without an address is a mistake.
+    /// Where no address is given, a platform file may give one.
     pub(super) fn settings(&self) -> Result<CatalogSettings, Failure> {
-        let credential = self.credential()?;
         let url = self.url.clone().filter(|url| !url.trim().is_empty());
-        let Some(url) = url.or_else(|| text("OPENMETADATA_URL")) else {
-            return match credential {
-                Credential::None => Ok(CatalogSettings::None),
-                _ => Err(Failure::Usage(
-                    "there is a credential for OpenMetadata but no address: set OPENMETADATA_URL"
-                        .into(),
-                )),
-            };
-        };
-        Ok(CatalogSettings::OpenMetadata(OpenMetadataSettings {
-            url,
-            credential,
+        let url = url.or_else(|| text("OPENMETADATA_URL"));
+        let settings = OpenMetadataSettings {
+            url: url.unwrap_or_default(),
+            credential: self.credential()?,
             ca_file: self
                 .ca_file
                 .clone()
                 .or_else(|| path("OPENMETADATA_CA_FILE")),
             identity: self.catalog_identity,
-        }))
+        };
+        Ok(match settings.url.is_empty() {
+            true => CatalogSettings::WithoutAddress(settings),
+            false => CatalogSettings::OpenMetadata(settings),
+        })
     }
 
     fn credential(&self) -> Result<Credential, Failure> {

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     answer::clean,
+    app,
     catalog::{
         self, Catalogs, Client,
         snapshot::Part,
@@ -31,6 +32,8 @@ pub(super) struct SyncArguments {
     #[command(flatten)]
     openmetadata: environment::OpenMetadataArguments,
     #[command(flatten)]
+    platform: environment::PlatformArguments,
+    #[command(flatten)]
     state: environment::StateArguments,
     /// Read everything anew, not only what changed.
     #[arg(long)]
@@ -45,13 +48,15 @@ pub(super) struct SyncArguments {
 
 /// Exit code 0 where the snapshot is new, also where counts differ, which is said.
 pub(super) fn run(arguments: &SyncArguments) -> Result<(), Failure> {
-    let catalog = arguments.openmetadata.settings()?;
+    let (given, state) = (arguments.openmetadata.settings()?, arguments.state.folder());
+    let platform = arguments.platform.settings()?;
+    let catalog = app::catalog_of(&given, &platform, state.as_deref())?;
     let CatalogSettings::OpenMetadata(settings) = &catalog else {
         return Err(Failure::Usage(
             "there is no catalog to copy: set OPENMETADATA_URL (and OPENMETADATA_TOKEN)".into(),
         ));
     };
-    let Some(folder) = arguments.state.folder() else {
+    let Some(folder) = state else {
         return Err(Failure::Usage(
             "there is no place for the snapshot: set OPENPOLICY_STATE or --state".into(),
         ));

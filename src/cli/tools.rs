@@ -3,7 +3,6 @@
 use std::{
     io::{IsTerminal as _, Read as _},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use clap::{Args, Subcommand};
@@ -77,13 +76,12 @@ pub(super) fn run(command: ToolsCommand) -> Result<(), Failure> {
             let arguments = read_arguments(&arguments)?;
             let state = state.folder();
             let catalog = catalog.settings()?;
-            let catalogs = app::catalogs(&catalog, snapshot.settings()?, state.as_deref())?;
             let platform = platform.settings()?;
+            let snapshot = snapshot.settings()?;
+            let catalogs = app::catalogs_of(&catalog, &platform, snapshot, state.as_deref())?;
             let surroundings = Surroundings {
-                catalogs: Arc::new(catalogs),
-                platform: app::platform(&platform, &catalog, state.as_deref())
-                    .transpose()
-                    .map(|watch| watch.map(Arc::new)),
+                catalogs,
+                platform: app::platform(&platform, &catalog, state.as_deref()).transpose(),
                 caller: Caller::default(),
             };
             block_on(call(tool, surroundings, arguments, json))

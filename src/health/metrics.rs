@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::observation::{Outcome, Verdict};
+use crate::{platform::Platform, runtime::Usage};
 
 /// 1 where up or degraded, 0 where down or blocked; NaN where unknown or starting.
 pub const UP: &str = "openpolicy_service_up";
@@ -98,6 +101,104 @@ pub fn say(platform: &str, service: &str, verdict: Verdict, response: Option<Dur
         let is_it = if known == verdict { 1.0 } else { 0.0 };
         metrics::gauge!(VERDICT, &labels).set(is_it);
     }
+}
+
+/// Says what each service uses of what it may, and the whole of its capacity; of a service of
+/// which nothing is known, that. The limits are those that the rules hold it against: the
+/// runtime's, else those of the platform file.
+pub fn say_usage(platform: &Platform, usages: &[Usage]) {
+    let (mut memory_sum, mut cpu_sum) = (None, None);
+    for service in &platform.services {
+        let usage = usages.iter().find(|usage| usage.service == service.name);
+        let memory = usage.and_then(|usage| usage.memory).map(|used| used.0);
+        let cpu = usage.and_then(|usage| usage.cpu).map(|used| used.0);
+        for (sum, used) in [(&mut memory_sum, memory), (&mut cpu_sum, cpu)] {
+            *sum = sum.map_or(used, |sum: u64| Some(sum + used.unwrap_or(0)));
+        }
+        let memory_limit = usage.and_then(|usage| usage.memory_limit);
+        let cpu_limit = usage.and_then(|usage| usage.cpu_limit);
+        let labels = of_service(&platform.name, &service.name.0);
+        for (name, value) in [
+            (MEMORY, known(memory)),
+            (
+                MEMORY_LIMIT,
+                known(memory_limit.or(service.memory).map(|limit| limit.0)),
+            ),
+            (CPU, cores(cpu)),
+            (
+                CPU_LIMIT,
+                cores(cpu_limit.or(service.cpu).map(|limit| limit.0)),
+            ),
+        ] {
+            metrics::gauge!(name, &labels).set(value);
+        }
+    }
+    let capacity = &platform.capacity;
+    let outside = capacity.external_memory.map_or(0, |memory| memory.0);
+    let labels = [("platform", platform.name.clone())];
+    for (name, value) in [
+        (PLATFORM_MEMORY, known(memory_sum.map(|sum| sum + outside))),
+        (
+            PLATFORM_MEMORY_CAPACITY,
+            known(capacity.memory.map(|memory| memory.0)),
+        ),
+        (PLATFORM_CPU, cores(cpu_sum)),
+        (PLATFORM_CPU_CAPACITY, cores(capacity.cpu.map(|cpu| cpu.0))),
+    ] {
+        metrics::gauge!(name, &labels).set(value);
+    }
+}
+
+/// Says what became of the ingestion of a service's datasets: the share of runs that failed, from
+/// 0 to 1, and when one last succeeded.
+pub fn say_ingestion(
+    platform: &str,
+    service: &str,
+    failures: Option<f64>,
+    succeeded: Option<Timestamp>,
+) {
+    let labels = of_service(platform, service);
+    metrics::gauge!(INGESTION_FAILURES, &labels).set(failures.unwrap_or(f64::NAN));
+    let seconds = succeeded.map_or(f64::NAN, |at| at.as_millisecond() as f64 / 1_000.0);
+    metrics::gauge!(INGESTED, &labels).set(seconds);
+}
+
+/// A service that is no part of the platform any more: nothing is known of it.
+pub fn forget(platform: &str, service: &str) {
+    let labels = of_service(platform, service);
+    for name in [
+        UP,
+        RESPONSE,
+        MEMORY,
+        MEMORY_LIMIT,
+        CPU,
+        CPU_LIMIT,
+        INGESTION_FAILURES,
+        INGESTED,
+    ] {
+        metrics::gauge!(name, &labels).set(f64::NAN);
+    }
+    for known in VERDICTS {
+        let [platform, service] = labels.clone();
+        let labels = [platform, service, ("verdict", known.as_str().to_owned())];
+        metrics::gauge!(VERDICT, &labels).set(f64::NAN);
+    }
+}
+
+fn of_service(platform: &str, service: &str) -> [(&'static str, String); 2] {
+    [
+        ("platform", platform.to_owned()),
+        ("service", service.to_owned()),
+    ]
+}
+
+fn known(bytes: Option<u64>) -> f64 {
+    bytes.map_or(f64::NAN, |bytes| bytes as f64)
+}
+
+/// Thousandths of a processor, as processors.
+fn cores(milli: Option<u64>) -> f64 {
+    known(milli) / 1_000.0
 }
 
 #[cfg(test)]

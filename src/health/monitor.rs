@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::{Watch, recording::Looked};
+use super::{Watch, readings::asks_for_usage, recording::Looked};
 use crate::store::StoreError;
 
 /// Looks that wait to be entered; with more the services wait.
@@ -43,6 +43,48 @@ pub async fn run(watch: Arc<Watch>, shutdown: CancellationToken) {
         }
     }
     lookers.shutdown().await;
+}
+
+/// How often what another process sees is read.
+const READ: Duration = Duration::from_secs(2);
+
+/// Reads what another process sees, for `/metrics`, until `shutdown`.
+pub async fn read(watch: Arc<Watch>, shutdown: CancellationToken) {
+    let mut told = None;
+    let mut ticks = tokio::time::interval(READ);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shutdown.cancelled() => return,
+        }
+        match watch.known().await {
+            Ok(health) => watch.tell(&health),
+            Err(error) => tell(&error, &mut told),
+        }
+    }
+}
+
+/// Between two readings of what services use.
+const MEASURE: Duration = Duration::from_secs(15);
+
+/// Reads what services use, for `/metrics`, until `shutdown`. Where a rule asks for it, whoever
+/// evaluates the rules reads it: `evaluates` says whether this process does.
+pub async fn measure(watch: Arc<Watch>, evaluates: bool, shutdown: CancellationToken) {
+    let is_read = evaluates && asks_for_usage(watch.platform());
+    if watch.runtime().is_err() || is_read {
+        return;
+    }
+    let mut ticks = tokio::time::interval(MEASURE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shutdown.cancelled() => return,
+        }
+        // What cannot be read is told as not known.
+        let _ = watch.usages().await;
+    }
 }
 
 /// Looks at one service at the interval of its probe; ends where it has none.

@@ -11,11 +11,12 @@ use jiff::Timestamp;
 use super::{
     Health, ServiceHealth, Watch,
     alerts::{self, Alerts, NotEvaluated, Reading, Readings},
+    metrics,
 };
 use crate::{
     catalog::{Catalog, Reference, ingestion, scope::Scope, scope::Target},
     platform::{AlertCondition, AlertScope, Percent, Platform, ServiceName},
-    runtime::Usage,
+    runtime::{Problem, Usage},
     store::StoreError,
 };
 
@@ -78,19 +79,37 @@ pub fn shares_of(platform: &Platform, usages: &[Usage]) -> Shares {
     shares
 }
 
+/// Whether a rule asks what services use.
+pub(super) fn asks_for_usage(platform: &Platform) -> bool {
+    platform.alerts.iter().any(|rule| {
+        matches!(
+            rule.when,
+            AlertCondition::MemoryAbove(_) | AlertCondition::CpuAbove(_)
+        )
+    })
+}
+
 impl Watch {
     /// Shares now, where the rules ask for them and a runtime can tell.
     pub async fn shares(&self, missed: &mut Vec<String>) -> Shares {
         let platform = self.platform();
-        let are_asked_for = platform.alerts.iter().any(|rule| {
-            matches!(
-                rule.when,
-                AlertCondition::MemoryAbove(_) | AlertCondition::CpuAbove(_)
-            )
-        });
-        if !are_asked_for {
+        if !asks_for_usage(platform) {
             return Shares::new();
         }
+        match self.usages().await {
+            Ok(usages) => shares_of(platform, &usages),
+            Err(problem) => {
+                missed.push(format!("what services use: {problem}"));
+                Shares::new()
+            }
+        }
+    }
+}
+
+impl Watch {
+    /// What every service uses now, where a runtime can tell; `/metrics` says it from then on.
+    pub async fn usages(&self) -> Result<Vec<Usage>, Problem> {
+        let platform = self.platform();
         let names: Vec<ServiceName> = platform
             .services
             .iter()
@@ -100,13 +119,8 @@ impl Watch {
             Ok(runtime) => runtime.usage(&names).await,
             Err(problem) => Err(problem),
         };
-        match usages {
-            Ok(usages) => shares_of(platform, &usages),
-            Err(problem) => {
-                missed.push(format!("what services use: {problem}"));
-                Shares::new()
-            }
-        }
+        metrics::say_usage(platform, usages.as_deref().unwrap_or_default());
+        usages
     }
 }
 
@@ -194,6 +208,7 @@ impl Watch {
                 .map_or(&[][..], |service| &service.datasets);
             let of_datasets = datasets.iter().filter_map(|dataset| ingested.get(dataset));
             put_ingestion(&mut reading, of_datasets);
+            say_ingestion(&platform.name, &service.name, &reading);
             services.insert(service.name.clone(), reading);
         }
         let mut whole = Reading::default();
@@ -207,7 +222,14 @@ impl Watch {
                 whole.errors.insert(*window, share);
             }
         }
-        put_ingestion(&mut whole, ingested.values());
+        // Of several the worst is what a reader has to worry about.
+        for reading in services.values() {
+            let (failures, worst) = (reading.ingestion_failures, &mut whole.ingestion_failures);
+            if failures > *worst {
+                *worst = failures;
+            }
+            whole.ingestion_age = whole.ingestion_age.max(reading.ingestion_age);
+        }
         Ok(Gathered {
             readings: Readings {
                 services,
@@ -216,6 +238,14 @@ impl Watch {
             missed,
         })
     }
+}
+
+fn say_ingestion(platform: &str, service: &str, reading: &Reading) {
+    let failures = reading.ingestion_failures.map(|share| share.0 / 100.0);
+    let succeeded = reading
+        .ingestion_age
+        .and_then(|age| Timestamp::now().checked_sub(age).ok());
+    metrics::say_ingestion(platform, service, failures, succeeded);
 }
 
 fn of_service(

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, RwLock},
     time::{Duration, Instant},
 };
 
@@ -24,7 +24,7 @@ use crate::{
     platform::{Finding, Platform, Probe, ProbeKind, Service, ServiceName},
     runtime::{Observed, Problem, Runtime},
     store::{
-        History, StoreError,
+        History, Holder, StoreError,
         history::{ServiceRecord, Totals},
     },
 };
@@ -47,6 +47,20 @@ pub struct Watch {
     /// What the platform file contradicts.
     findings: Vec<Finding>,
     runtime: Result<Arc<dyn Runtime>, Problem>,
+    /// What every answer about it has to say besides.
+    notes: RwLock<Vec<String>>,
+    watched_by: RwLock<WatchedBy>,
+}
+
+/// Who keeps looking at a platform.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum WatchedBy {
+    /// Nobody that this process knows of: it is looked when someone asks.
+    #[default]
+    Nobody,
+    ThisServer,
+    /// Another process with the same state folder; what it sees is read from the history.
+    Another(Holder),
 }
 
 /// What one check gave.
@@ -68,6 +82,52 @@ impl Watch {
                 what: "looking at processes, logs and usage",
                 runtime: "a server without a runtime",
             }),
+            notes: RwLock::default(),
+            watched_by: RwLock::default(),
+        }
+    }
+
+    /// The platform after a change of its file, with the same history.
+    pub fn succeeded_by(&self, platform: Arc<Platform>, check: Check) -> Self {
+        for service in &self.platform.services {
+            let name = &service.name.0;
+            if self.platform.name != platform.name
+                || !platform.services.iter().any(|one| one.name.0 == *name)
+            {
+                metrics::forget(&self.platform.name, name);
+            }
+        }
+        Self {
+            not_kept: self.not_kept.clone(),
+            ..Self::new(platform, Arc::clone(&self.history), check)
+        }
+    }
+
+    /// Who keeps looking at it.
+    pub fn watched_by(&self) -> WatchedBy {
+        let held = self.watched_by.read();
+        held.map(|held| held.clone()).unwrap_or_default()
+    }
+
+    /// Says who keeps looking at it from now on.
+    pub fn set_watched_by(&self, who: WatchedBy) {
+        if let Ok(mut held) = self.watched_by.write() {
+            *held = who;
+        }
+    }
+
+    /// What every answer about this platform has to say besides.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes
+            .read()
+            .map(|notes| notes.clone())
+            .unwrap_or_default()
+    }
+
+    /// Takes the place of what was said besides.
+    pub fn set_notes(&self, notes: Vec<String>) {
+        if let Ok(mut held) = self.notes.write() {
+            *held = notes;
         }
     }
 
@@ -170,11 +230,16 @@ impl Watch {
             Ok(Health::of(&platform, &records))
         });
         let health = health.await?;
+        self.tell(&health);
+        Ok(health)
+    }
+
+    /// `/metrics` says this from now on.
+    pub(super) fn tell(&self, health: &Health) {
         for service in &health.services {
             let (name, response) = (&service.name, service.response);
             metrics::say(&self.platform.name, name, service.verdict, response);
         }
-        Ok(health)
     }
 
     /// What each service was how long since a time.

@@ -16,7 +16,7 @@ use rmcp::{
         PaginatedRequestParams, ProgressNotificationParam, ProgressToken, ProtocolVersion,
         ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
     },
-    service::{Peer, RequestContext},
+    service::{NotificationContext, Peer, RequestContext},
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -109,20 +109,24 @@ fn came_over(context: &RequestContext<RoleServer>) -> &'static str {
 
 impl ServerHandler for McpServer {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(
-            ServerCapabilities::builder()
-                .enable_tools()
-                .enable_prompts()
-                .enable_resources()
-                .enable_completions()
-                .build(),
-        )
-        .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
-        .with_server_info(
-            Implementation::new("openpolicy-mcp", env!("CARGO_PKG_VERSION"))
-                .with_title("openpolicy-mcp"),
-        )
-        .with_instructions(prompts::INSTRUCTIONS)
+        let mut capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_prompts()
+            .enable_resources()
+            .enable_completions()
+            .build();
+        if self.relisted().is_some()
+            && let Some(tools) = &mut capabilities.tools
+        {
+            tools.list_changed = Some(true);
+        }
+        ServerConfig::new(capabilities)
+            .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
+            .with_server_info(
+                Implementation::new("openpolicy-mcp", env!("CARGO_PKG_VERSION"))
+                    .with_title("openpolicy-mcp"),
+            )
+            .with_instructions(prompts::INSTRUCTIONS)
     }
 
     fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
@@ -134,7 +138,7 @@ impl ServerHandler for McpServer {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let listed = ListToolsResult::with_all_items(self.listed().to_vec());
+        let listed = ListToolsResult::with_all_items(self.listed());
         // Whoever lists tools calls one soon: open the catalog while the client reads the list.
         let catalogs = Arc::clone(self.catalogs());
         tokio::spawn(async move {
@@ -144,6 +148,25 @@ impl ServerHandler for McpServer {
             }
         });
         Ok(listed)
+    }
+
+    /// Tells this client when other tools are listed, for as long as it is there.
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        let Some(mut relisted) = self.relisted() else {
+            return;
+        };
+        let server = self.clone();
+        tokio::spawn(async move {
+            while !context.peer.is_transport_closed() {
+                tokio::time::sleep(LOOK_AT_THE_FILE).await;
+                server.platform().await;
+                if relisted.has_changed().unwrap_or_default() {
+                    relisted.mark_unchanged();
+                    // A client that is gone is noticed above.
+                    let _ = context.peer.notify_tool_list_changed().await;
+                }
+            }
+        });
     }
 
     async fn call_tool(
@@ -172,7 +195,7 @@ impl ServerHandler for McpServer {
         _: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
         let arguments = request.arguments.unwrap_or_default();
-        Ok(prompts::get(&request.name, &arguments, self.selection())?.into())
+        Ok(prompts::get(&request.name, &arguments, &self.selection())?.into())
     }
 
     async fn list_resource_templates(
@@ -229,6 +252,9 @@ impl ServerHandler for McpServer {
         }
     }
 }
+
+/// How often a client that may be told is told of a changed platform file.
+const LOOK_AT_THE_FILE: Duration = Duration::from_secs(2);
 
 /// Long enough for the list to be on its way.
 const AFTER_THE_LIST: Duration = Duration::from_millis(20);

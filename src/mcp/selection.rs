@@ -2,7 +2,7 @@
 
 use crate::{
     settings::ToolSwitches,
-    tools::{Effect, Tool, Toolset, arguments::near},
+    tools::{self, Effect, Tool, Toolset, arguments::near},
 };
 
 /// The tools that are listed, and for the others why they are not.
@@ -12,6 +12,7 @@ pub struct Selection {
     listed: Vec<&'static Tool>,
     switches: ToolSwitches,
     has_platform: bool,
+    has_prometheus: bool,
 }
 
 /// A name in a switch that nothing has.
@@ -82,6 +83,7 @@ impl Selection {
             listed,
             switches: switches.clone(),
             has_platform: true,
+            has_prometheus: true,
         })
     }
 
@@ -90,6 +92,21 @@ impl Selection {
         self.has_platform = false;
         self.listed.retain(|tool| !needs_platform(tool));
         self
+    }
+
+    /// Where the platform file names no Prometheus, the tools that ask it are not listed.
+    pub fn without_prometheus(mut self) -> Self {
+        self.has_prometheus = false;
+        self.listed.retain(|tool| !tools::needs_prometheus(tool));
+        self
+    }
+
+    /// Whether the same tools are listed.
+    pub fn lists_the_same(&self, other: &Self) -> bool {
+        let names = |selection: &Self| -> Vec<&str> {
+            selection.listed.iter().map(|tool| tool.name).collect()
+        };
+        names(self) == names(other)
     }
 
     /// The listed tools, sorted by name.
@@ -111,6 +128,10 @@ impl Selection {
             "the server runs with --exclude-tools naming it; take it out there".to_owned()
         } else if needs_platform(tool) && !self.has_platform {
             "start the server with --platform FILE (or OPENPOLICY_PLATFORM): it has no platform"
+                .to_owned()
+        } else if tools::needs_prometheus(tool) && !self.has_prometheus {
+            "name a Prometheus in the platform file (`prometheus: {url: …}`); one that gets the \
+             value of a variable waits until the file is trusted"
                 .to_owned()
         } else {
             format!(
@@ -156,7 +177,6 @@ fn joined<'a>(names: impl Iterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools;
 
     fn names(toolsets: &[&str], tools: &[&str], exclude: &[&str], read_only: bool) -> Vec<String> {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();

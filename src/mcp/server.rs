@@ -4,12 +4,13 @@
 //! a call needs comes with the call.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
 use rmcp::model::{CallToolResult, ContentBlock, Tool as Listed};
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 
@@ -31,31 +32,64 @@ pub struct McpServer {
 }
 
 struct Inner {
-    selection: Selection,
+    listing: RwLock<Arc<Listing>>,
     answers: Answers,
     catalogs: Arc<LazyCatalogs>,
-    platform: Option<Arc<Lazy<Watch>>>,
+    platform: Option<Followed>,
     longest_call: Duration,
+}
+
+/// What is listed, until the platform file says otherwise.
+struct Listing {
+    selection: Selection,
     listed: OnceLock<Vec<Listed>>,
+    /// The platform that it was made for.
+    basis: Option<Arc<Watch>>,
+}
+
+/// Which tools are listed with a platform.
+type Choose = Arc<dyn Fn(&Watch) -> Selection + Send + Sync>;
+
+/// A platform whose file may change.
+#[derive(Clone)]
+struct Followed {
+    platform: Arc<Lazy<Watch>>,
+    choose: Choose,
+    /// Told when other tools are listed than before.
+    relisted: watch::Sender<()>,
 }
 
 impl McpServer {
     pub fn new(selection: Selection, answers: Answers, catalogs: Arc<LazyCatalogs>) -> Self {
         Self {
             inner: Arc::new(Inner {
-                selection,
+                listing: RwLock::new(Arc::new(Listing {
+                    selection,
+                    listed: OnceLock::new(),
+                    basis: None,
+                })),
                 answers,
                 catalogs,
                 platform: None,
                 longest_call: Context::LONGEST_CALL,
-                listed: OnceLock::new(),
             }),
         }
     }
 
-    /// The same server with a platform, which is opened when a call first needs it.
-    pub fn with_platform(self, platform: Arc<Lazy<Watch>>) -> Self {
-        self.altered(|inner| inner.platform = Some(platform))
+    /// The same server with a platform, which is opened when a call first needs it. `choose` says
+    /// which tools are listed where its file has changed.
+    pub fn with_platform(
+        self,
+        platform: Arc<Lazy<Watch>>,
+        choose: impl Fn(&Watch) -> Selection + Send + Sync + 'static,
+    ) -> Self {
+        self.altered(|inner| {
+            inner.platform = Some(Followed {
+                platform,
+                choose: Arc::new(choose),
+                relisted: watch::Sender::default(),
+            });
+        })
     }
 
     /// The same server with another bound on the length of a call.
@@ -66,12 +100,11 @@ impl McpServer {
     fn altered(self, alter: impl FnOnce(&mut Inner)) -> Self {
         let inner = &self.inner;
         let mut altered = Inner {
-            selection: inner.selection.clone(),
+            listing: RwLock::new(self.listing()),
             answers: inner.answers,
             catalogs: Arc::clone(&inner.catalogs),
             platform: inner.platform.clone(),
             longest_call: inner.longest_call,
-            listed: OnceLock::new(),
         };
         alter(&mut altered);
         Self {
@@ -79,8 +112,50 @@ impl McpServer {
         }
     }
 
-    pub fn selection(&self) -> &Selection {
-        &self.inner.selection
+    fn listing(&self) -> Arc<Listing> {
+        let listing = self.inner.listing.read();
+        Arc::clone(&listing.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The tools that are listed now.
+    pub fn selection(&self) -> Selection {
+        self.listing().selection.clone()
+    }
+
+    /// Told when other tools are listed than before; none where that never happens.
+    pub(super) fn relisted(&self) -> Option<watch::Receiver<()>> {
+        let followed = self.inner.platform.as_ref()?;
+        Some(followed.relisted.subscribe())
+    }
+
+    /// The platform as its file says now, with the tools that are listed for it.
+    pub(super) async fn platform(&self) -> Option<Result<Arc<Watch>, ToolError>> {
+        let followed = self.inner.platform.as_ref()?;
+        let platform = followed.platform.get().await;
+        if let Ok(watch) = &platform {
+            self.list_for(watch, followed);
+        }
+        Some(platform)
+    }
+
+    fn list_for(&self, watch: &Arc<Watch>, followed: &Followed) {
+        let listing = self.listing();
+        let is_basis = |basis: &Arc<Watch>| Arc::ptr_eq(basis, watch);
+        if listing.basis.as_ref().is_some_and(is_basis) {
+            return;
+        }
+        let selection = (followed.choose)(watch);
+        let is_same = selection.lists_the_same(&listing.selection);
+        let newest = Listing {
+            selection,
+            listed: OnceLock::new(),
+            basis: Some(Arc::clone(watch)),
+        };
+        let held = self.inner.listing.write();
+        *held.unwrap_or_else(PoisonError::into_inner) = Arc::new(newest);
+        if !is_same {
+            followed.relisted.send_replace(());
+        }
     }
 
     pub(super) fn longest_call(&self) -> Duration {
@@ -92,13 +167,15 @@ impl McpServer {
     }
 
     /// Every listed tool, made once.
-    pub(super) fn listed(&self) -> &[Listed] {
-        self.inner.listed.get_or_init(|| {
-            let tools = self.inner.selection.listed().iter();
+    pub(super) fn listed(&self) -> Vec<Listed> {
+        let held = self.listing();
+        let listed = held.listed.get_or_init(|| {
+            let tools = held.selection.listed().iter();
             tools
                 .map(|tool| listing::listed(tool, self.inner.answers))
                 .collect()
-        })
+        });
+        listed.clone()
     }
 
     /// Calls a tool by name and hands over both forms, whatever happens to the handler.
@@ -121,7 +198,7 @@ impl McpServer {
         caller: Caller,
         cancelled: &CancellationToken,
     ) -> Outcome {
-        let tool = match self.tool(name) {
+        let tool = match self.tool(name).await {
             Ok(tool) => tool,
             Err(error) => {
                 tracing::info!(code = error.code.as_str(), "A call named no listed tool");
@@ -155,8 +232,16 @@ impl McpServer {
         outcome
     }
 
-    fn tool(&self, name: &str) -> Result<&'static Tool, ToolError> {
-        let selection = &self.inner.selection;
+    async fn tool(&self, name: &str) -> Result<&'static Tool, ToolError> {
+        if let Some(tool) = self.listing().selection.find(name) {
+            return Ok(tool);
+        }
+        if crate::tools::find(name).is_some() {
+            // The platform file may have changed since.
+            self.platform().await;
+        }
+        let listing = self.listing();
+        let selection = &listing.selection;
         if let Some(tool) = selection.find(name) {
             return Ok(tool);
         }
@@ -189,17 +274,14 @@ impl McpServer {
         cancelled: &CancellationToken,
     ) -> Outcome {
         let catalogs = Arc::clone(&self.inner.catalogs);
-        let platform = self.inner.platform.clone();
+        let server = self.clone();
         let longest = self.inner.longest_call;
         let only_shows = shows_only(&arguments);
         let work = async move {
             let begun = Instant::now();
             let catalogs = catalogs.get().await?;
-            let platform = match platform {
-                // A platform file with faults is told to the calls that need it, and to no other.
-                Some(platform) => Some(platform.get().await),
-                None => None,
-            };
+            // A platform file with faults is told to the calls that need it, and to no other.
+            let platform = server.platform().await;
             let left = longest.saturating_sub(begun.elapsed());
             let surroundings = Surroundings {
                 catalogs,

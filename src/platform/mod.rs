@@ -29,5 +29,5 @@ pub use model::{
 pub use problem::{Problem, Problems};
 pub use quantity::{Bytes, MilliCpu, Percent};
 pub use schema::schema;
-pub use trust::{Permit, Trust, TrustedDigests};
+pub use trust::{Permit, Trust, TrustedDigests, Untrusted};
 pub use variables::Variables;

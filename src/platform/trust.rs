@@ -171,9 +171,13 @@ impl TrustedDigests {
         }
     }
 
+    /// Where the trust of a file is kept; it need not be there.
+    pub fn place_of(&self, platform_file: &Path) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join(file_name(platform_file)))
+    }
+
     fn kept(&self, platform_file: &Path) -> Option<FilesDigest> {
-        let path = self.folder.as_ref()?.join(file_name(platform_file));
-        let kept = fs::read_to_string(path).ok()?;
+        let kept = fs::read_to_string(self.place_of(platform_file)?).ok()?;
         kept.lines().next()?.parse().ok()
     }
 }
@@ -258,6 +262,19 @@ pub fn wishes(loaded: &Loaded) -> Vec<String> {
                 ));
             }
         }
+    }
+    let named = raw.catalog.as_ref();
+    let named = named.and_then(|catalog| catalog.value.openmetadata.as_ref());
+    if let Some(url) = named.and_then(|named| named.value.0.url.as_ref()) {
+        lines.push(format!(
+            "asks OpenMetadata at {} with the credential of this server or of the file",
+            shown_whole(&url.value.written)
+        ));
+    }
+    let toolsets = raw.toolsets.iter().flat_map(|toolsets| &toolsets.value);
+    let toolsets: Vec<String> = toolsets.map(|name| quoted(&name.value)).collect();
+    if !toolsets.is_empty() {
+        lines.push(format!("lists the toolsets {}", toolsets.join(", ")));
     }
     lines.extend(loaded.sends.iter().map(|(place, text, variables)| {
         let to = shown_whole(text);

@@ -112,6 +112,11 @@ pub enum Effect {
     },
 }
 
+/// Whether a tool asks Prometheus, which a platform file may name.
+pub fn needs_prometheus(tool: &Tool) -> bool {
+    tool.name == query_metrics::TOOL.name
+}
+
 /// Every tool, sorted by name.
 pub fn all() -> &'static [&'static Tool] {
     ALL

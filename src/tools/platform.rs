@@ -102,6 +102,9 @@ pub fn put_provenance(answer: &mut Answer, watch: &Watch) {
     if let Some(reason) = watch.not_kept() {
         answer.warn(format!("health history is not kept: {reason}"));
     }
+    for note in watch.notes() {
+        answer.warn(note);
+    }
 }
 
 /// Names, the rest of them counted.

@@ -51,7 +51,13 @@ pub async fn run(
             _ => None,
         };
         let context = context(sources.first).with_spare(spare);
-        return (tool.call)(&context, arguments).await;
+        let mut outcome = (tool.call)(&context, arguments).await;
+        if let (Ok(answer), Ok(watch)) = (&mut outcome, context.platform()) {
+            for note in watch.notes() {
+                answer.warn(note);
+            }
+        }
+        return outcome;
     }
     if let Ok(Catalog::Snapshot(snapshot)) = &sources.first {
         let context = context(sources.first.clone());

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::server::Server;
+use crate::support::server::{Server, http};
 
 fn listed(server: &mut Server) -> Vec<String> {
     let answer = server.ask(1, "tools/list", json!({}));
@@ -29,7 +29,7 @@ fn the_tools_of_a_platform_are_listed_where_there_is_one() {
     let mut server = Server::start(&["serve", "--platform", file, "--state", state], &[]);
     server.handshake("2025-06-18");
     let names = listed(&mut server);
-    for name in ["check_health", "get_platform", "get_logs", "query_metrics"] {
+    for name in ["check_health", "get_platform", "get_logs", "get_resources"] {
         assert!(names.iter().any(|listed| listed == name), "{names:?}");
     }
     let answer = server.call(2, "check_health", json!({}));
@@ -130,4 +130,43 @@ fn the_demo_breaks_its_database_and_tells_cause_blocked_services_and_hurt_data()
     let (status, _, _) = server.ended();
     assert!(status.success(), "{status}");
     assert!(!std::env::temp_dir().join(folder).exists());
+}
+
+#[test]
+fn what_became_of_ingestion_is_told_to_prometheus() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("platform.yaml");
+    std::fs::write(
+        &file,
+        "platform: p\nservices:\n  db: { datasets: [openpolicy_pg], probe: { tcp: \"127.0.0.1:1\" } }\n  \
+         cache: { probe: { tcp: \"127.0.0.1:1\" } }\n\
+         alerts: [{ name: Old, when: { older_than: 1h }, for: 0s, severity: warning }]\n",
+    )
+    .expect("a file");
+    let state = folder.path().join("state").display().to_string();
+    let file = file.display().to_string();
+    let arguments = ["--platform", file.as_str(), "--state", &state];
+    let (_server, address) = Server::http(&arguments, &[]);
+    let begun = Instant::now();
+    let value = |text: &str, metric: &str, service: &str| {
+        let line = text.lines().find(|line| {
+            line.starts_with(metric) && line.contains(&format!("service=\"{service}\""))
+        });
+        let value = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        value.unwrap_or(f64::NAN)
+    };
+    loop {
+        let text = http(address, "GET", "/metrics", &[], "").body;
+        let age = "openpolicy_service_ingestion_success_timestamp_seconds";
+        let at = value(&text, age, "db");
+        if at > 0.0 {
+            let failures = value(&text, "openpolicy_service_ingestion_failure_ratio", "db");
+            assert!((0.0..=1.0).contains(&failures), "{text}");
+            // Without datasets nothing is known.
+            assert!(value(&text, age, "cache").is_nan(), "{text}");
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(40), "{text}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }

@@ -21,6 +21,7 @@ mod health;
 mod http;
 mod init;
 mod lineage;
+mod monitors;
 mod offline;
 mod platform_file;
 mod platforms;

@@ -6,6 +6,7 @@ mod faults;
 mod fuzz;
 mod kubernetes;
 mod lint;
+mod served;
 mod trust;
 
 use std::{fs, path::PathBuf};

@@ -12,3 +12,5 @@ mod prometheus;
 mod rabbitmq;
 mod redis;
 mod search_engine;
+#[cfg(target_os = "linux")]
+mod usage;

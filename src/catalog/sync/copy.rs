@@ -8,17 +8,19 @@ use tokio::sync::watch;
 use super::{
     Mode, Options, Place, Progress, Summary, SyncError, begin,
     lists::{End, ListState, note_of},
-    lock::Lock,
     plan,
     scan::Scanned,
     source::Source,
     writer::Writer,
 };
-use crate::catalog::{
-    CatalogError, Client,
-    model::EntityType,
-    search::filter::ASSETS,
-    snapshot::{Count, Head, Kind, LastRead, Part},
+use crate::{
+    catalog::{
+        CatalogError, Client,
+        model::EntityType,
+        search::filter::ASSETS,
+        snapshot::{Count, Head, Kind, LastRead, Part},
+    },
+    store::Lock,
 };
 
 /// A copy that is being made.
@@ -44,7 +46,7 @@ pub async fn copy(
     progress: &watch::Sender<Progress>,
 ) -> Result<Summary, SyncError> {
     let started = Instant::now();
-    let _lock = Lock::take(place)?;
+    let _lock = Lock::take(&place.lock(), &place.holder())?;
     let failed = |error: CatalogError| SyncError::Catalog {
         stage: "the version of OpenMetadata".into(),
         error,

@@ -1,7 +1,10 @@
 //! Why a copy did not come about.
 
-use super::{Holder, PlaceError};
-use crate::catalog::{CatalogError, snapshot::SnapshotError};
+use super::PlaceError;
+use crate::{
+    catalog::{CatalogError, snapshot::SnapshotError},
+    store::{Holder, LockError},
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
@@ -31,4 +34,13 @@ pub enum SyncError {
     Snapshot(#[from] SnapshotError),
     #[error("the work on the file ended unexpectedly")]
     Crashed,
+}
+
+impl From<LockError> for SyncError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Held(holder) => Self::Held(holder),
+            LockError::Io(error) => Self::Lock(error),
+        }
+    }
 }

@@ -71,7 +71,13 @@ pub fn catalog(raw: &RawPlatform, folder: &Path, reader: &mut Reader<'_>) -> Cat
         check_no_literal(token, "token", reader);
     }
     // These are what this server reads anyway; there the credential meets its own address.
-    if url.value.written.trim() == "${OPENMETADATA_URL}" {
+    let names = |text: &Placed<Expanded>, variable: &str| text.value.written.trim() == variable;
+    let is_own_token = |token: &Placed<Expanded>| names(token, "${OPENMETADATA_TOKEN}");
+    if names(url, "${OPENMETADATA_URL}")
+        && token.as_ref().is_none_or(is_own_token)
+        && token_file.is_none()
+        && ca_file.is_none()
+    {
         return CatalogSource::Environment;
     }
     let withheld = |text: &Placed<Expanded>| matches!(text.value.value, Err(NoValue::Withheld(_)));
