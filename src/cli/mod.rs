@@ -10,6 +10,7 @@ mod lint;
 mod output;
 mod places;
 mod serve;
+mod shim;
 mod stand_in;
 mod sync;
 mod tools;
@@ -66,6 +67,9 @@ enum Command {
     /// Started by the process runtime, once for each service.
     #[command(hide = true)]
     Keep,
+    /// Becomes a command that ends with the process that started it.
+    #[command(hide = true)]
+    Shim(shim::ShimArguments),
 }
 
 /// Why a command ends badly. What it says goes to stderr.
@@ -126,6 +130,7 @@ pub fn run() -> ExitCode {
         Some(Command::Init(arguments)) => init::run(*arguments),
         Some(Command::StandIn(arguments)) => stand_in::run(*arguments),
         Some(Command::Keep) => keep::run(),
+        Some(Command::Shim(arguments)) => shim::run(&arguments),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -316,7 +316,7 @@ impl Watch {
             }
             (_, Some(seen)) => vec![process::observed(
                 Timestamp::now(),
-                &seen.state,
+                seen,
                 service.is_one_shot,
             )],
             (Some(probe), None) => (self.check)(probe.clone(), until.into()).await,
