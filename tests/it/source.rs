@@ -29,7 +29,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("reqwest", &["net/"]),
     ("rusqlite", &["catalog/snapshot", "store/"]),
     ("clap", &["cli/"]),
-    ("rustix", &["runtime/process/"]),
+    ("rustix", &["runtime/process/", "runtime/shim"]),
+    ("bollard", &["runtime/compose/"]),
     ("tokio_postgres", &["health/probe/", "store/"]),
     ("tokio_rustls", &["net/"]),
 ];
