@@ -1,6 +1,7 @@
 //! The composition root: settings become catalogs, a service, transports, and a clean end.
 
 mod chosen;
+pub mod doctor;
 mod follow;
 mod listed;
 mod named;

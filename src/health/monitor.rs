@@ -9,7 +9,6 @@ use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::{Watch, readings::asks_for_usage, recording::Looked};
-use crate::store::StoreError;
 
 /// Looks that wait to be entered; with more the services wait.
 const WAITING: usize = 1_024;
@@ -38,8 +37,11 @@ pub async fn run(watch: Arc<Watch>, shutdown: CancellationToken) {
             break;
         }
         match watch.enter(looks).await {
-            Ok(_) => told = None,
-            Err(error) => tell(&error, &mut told),
+            Ok(_) => match watch.unkept() {
+                None => told = None,
+                Some(reason) => tell(&reason, &mut told),
+            },
+            Err(error) => tell(&error.to_string(), &mut told),
         }
     }
     lookers.shutdown().await;
@@ -60,7 +62,7 @@ pub async fn read(watch: Arc<Watch>, shutdown: CancellationToken) {
         }
         match watch.known().await {
             Ok(health) => watch.tell(&health),
-            Err(error) => tell(&error, &mut told),
+            Err(error) => tell(&error.to_string(), &mut told),
         }
     }
 }
@@ -109,10 +111,10 @@ async fn keep_looking(watch: Arc<Watch>, position: usize, sender: mpsc::Sender<L
     }
 }
 
-fn tell(error: &StoreError, told: &mut Option<tokio::time::Instant>) {
+fn tell(reason: &str, told: &mut Option<tokio::time::Instant>) {
     let is_due = told.is_none_or(|told| told.elapsed() >= TELL_AGAIN);
     if is_due {
-        tracing::error!(reason = %error, "What was seen of the services was not kept");
+        tracing::error!(reason, "What was seen of the services was not kept");
         *told = Some(tokio::time::Instant::now());
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     runtime::{Observed, Problem, Runtime},
     store::{
         History, Holder, StoreError,
-        history::{ServiceRecord, Totals},
+        history::{Records, ServiceRecord, Totals},
     },
 };
 
@@ -50,6 +50,8 @@ pub struct Watch {
     /// What every answer about it has to say besides.
     notes: RwLock<Vec<String>>,
     watched_by: RwLock<WatchedBy>,
+    /// Why what was seen last was not kept, where it was not.
+    unkept: RwLock<Option<String>>,
 }
 
 /// Who keeps looking at a platform.
@@ -84,6 +86,7 @@ impl Watch {
             }),
             notes: RwLock::default(),
             watched_by: RwLock::default(),
+            unkept: RwLock::default(),
         }
     }
 
@@ -118,10 +121,13 @@ impl Watch {
 
     /// What every answer about this platform has to say besides.
     pub fn notes(&self) -> Vec<String> {
-        self.notes
-            .read()
-            .map(|notes| notes.clone())
-            .unwrap_or_default()
+        let notes = self.notes.read();
+        let mut notes = notes.map(|notes| notes.clone()).unwrap_or_default();
+        notes.extend(
+            self.unkept()
+                .map(|why| format!("what was seen last is not kept: {why}")),
+        );
+        notes
     }
 
     /// Takes the place of what was said besides.
@@ -221,17 +227,37 @@ impl Watch {
             }
         }
         let platform = Arc::clone(&self.platform);
-        let health = self.with_history(move |history| {
+        let entered = self.with_history(move |history| {
             let now = Timestamp::now();
-            let records = history.update(now.as_millisecond(), |records| {
+            let kept = history.update(now.as_millisecond(), |records| {
                 recording::enter(&platform, &checked, records, now);
                 records.services.clone()
-            })?;
-            Ok(Health::of(&platform, &records))
+            });
+            let (services, unkept) = match kept {
+                Ok(services) => (services, None),
+                Err(error) => {
+                    // It was seen all the same: told, although it is forgotten again.
+                    let mut records = Records {
+                        services: history.services()?,
+                        ..Records::default()
+                    };
+                    recording::enter(&platform, &checked, &mut records, now);
+                    (records.services, Some(error.to_string()))
+                }
+            };
+            Ok((Health::of(&platform, &services), unkept))
         });
-        let health = health.await?;
+        let (health, unkept) = entered.await?;
+        if let Ok(mut held) = self.unkept.write() {
+            *held = unkept;
+        }
         self.tell(&health);
         Ok(health)
+    }
+
+    /// Why what was seen last was not kept, where it was not.
+    pub fn unkept(&self) -> Option<String> {
+        self.unkept.read().ok()?.clone()
     }
 
     /// `/metrics` says this from now on.

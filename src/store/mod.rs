@@ -1,5 +1,6 @@
 //! What is kept between calls and between processes, in files of one folder.
 
+pub mod filesystem;
 pub mod history;
 pub mod lock;
 pub mod state;

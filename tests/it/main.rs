@@ -32,5 +32,6 @@ mod quality;
 mod search;
 mod soak;
 mod source;
+mod store;
 mod surprises;
 mod sync;

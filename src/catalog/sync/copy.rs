@@ -20,7 +20,7 @@ use crate::{
         search::filter::ASSETS,
         snapshot::{Count, Head, Kind, LastRead, Part},
     },
-    store::Lock,
+    store::{Lock, filesystem},
 };
 
 /// A copy that is being made.
@@ -46,6 +46,9 @@ pub async fn copy(
     progress: &watch::Sender<Progress>,
 ) -> Result<Summary, SyncError> {
     let started = Instant::now();
+    if let Some(kind) = filesystem::network_of(place.folder()) {
+        return Err(SyncError::Network(kind));
+    }
     let _lock = Lock::take(&place.lock(), &place.holder())?;
     let failed = |error: CatalogError| SyncError::Catalog {
         stage: "the version of OpenMetadata".into(),

@@ -12,6 +12,11 @@ pub enum SyncError {
     Place(#[from] PlaceError),
     #[error("another process copies this catalog already: {0}")]
     Held(Holder),
+    #[error(
+        "the state folder lies on a network file system ({0}), where the locks of SQLite do not \
+         hold: name a local folder with OPENPOLICY_STATE"
+    )]
+    Network(String),
     #[error("the lock of the snapshot cannot be taken: {0}")]
     Lock(std::io::Error),
     /// Nothing was begun.
