@@ -343,3 +343,24 @@ services:
     assert_eq!(world.container("many").lines().count(), 2);
     assert_eq!(world.seen("many").await.live, live);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_started_by_hand_is_known() {
+    let world = World::of(TWO, TWO_SERVICES).await;
+    let program = engine::compose_2().await;
+    let by_hand = std::process::Command::new(&program.path)
+        .args(["-p", &world.project, "up", "-d"])
+        .current_dir(world.folder.path())
+        .env("DOCKER_HOST", world.docker().host())
+        .output()
+        .expect("Compose");
+    let said = String::from_utf8_lossy(&by_hand.stderr);
+    assert!(by_hand.status.success(), "{said}");
+    let container = world.container("db");
+    let applied = world.apply(&["db", "api"]).await;
+    assert_eq!(
+        outcomes(&applied),
+        [&AppliedOutcome::Unchanged, &AppliedOutcome::Unchanged]
+    );
+    assert_eq!(world.container("db"), container);
+}

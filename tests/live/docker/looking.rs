@@ -5,14 +5,14 @@ use std::{fs, time::Duration};
 use openpolicy_mcp::{
     platform::Bytes,
     runtime::{
-        Change, LogQuery, Problem, Runtime as _, ServiceState, Stream,
+        Change, LogQuery, Problem, Runtime as _, RuntimeHealth, ServiceState, Stream,
         compose::Address,
         values::{AppliedOutcome, StoppedOutcome},
     },
 };
 
 use super::{
-    engine::{Docker, compose_2},
+    engine::{BINARY, Docker, compose_2},
     world::{World, failure, runtime, service},
 };
 use crate::{engines::PATIENCE, local::Authority};
@@ -294,4 +294,71 @@ async fn an_engine_behind_tls_is_reached_with_its_certificates() {
     assert_eq!(seen[0].state, ServiceState::Running);
     let plain = runtime(at(None)).await;
     assert!(plain.target().await.is_err());
+}
+
+/// As a client asks, through the whole server.
+#[tokio::test(flavor = "multi_thread")]
+async fn tools_show_containers_and_their_health() {
+    let compose = "
+services:
+  api:
+    image: openpolicy/stand-in:1
+    environment: { PORT: '8000', PASSWORD: 'hunter2hunter2' }
+    mem_limit: 64m
+    healthcheck: { test: ['CMD', 'curl', '-fsS', 'http://localhost:8000/health'], interval: 1s, retries: 1 }
+  broken:
+    image: openpolicy/stand-in:1
+    environment: { PORT: '8000' }
+    healthcheck: { test: ['CMD', 'curl', '-fsS', 'http://localhost:1/'], interval: 1s, retries: 1 }
+";
+    let world = World::of(compose, "  api: {}\n  broken: {}").await;
+    world.apply(&["api", "broken"]).await;
+    for (name, health) in [
+        ("api", RuntimeHealth::Healthy),
+        ("broken", RuntimeHealth::Unhealthy),
+    ] {
+        world
+            .wait_for(name, |seen| seen.health == Some(health))
+            .await;
+    }
+    let file = world.folder.path().join("platform.yaml");
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new(BINARY)
+            .args(arguments)
+            .env("DOCKER_HOST", world.docker().host())
+            .env("OPENPOLICY_STATE", world.folder.path().join("own"))
+            .env("OPENPOLICY_PLATFORM", &file)
+            .output()
+            .expect("our binary");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let call = |tool: &str, arguments: &str| run(&["tools", "call", "--demo", tool, arguments]);
+    let refused = call("get_resources", "{}");
+    assert!(refused.contains("openpolicy-mcp trust"), "{refused}");
+    let path = file.display().to_string();
+    let shown = run(&["trust", "--show", &path]);
+    let digest = shown.lines().find_map(|line| line.strip_prefix("digest: "));
+    run(&["trust", "--digest", digest.expect("a digest"), &path]);
+
+    let resources = call("get_resources", "{}");
+    assert!(resources.contains("services=2"), "{resources}");
+    assert!(resources.contains("|64Mi|"), "{resources}");
+    let service = call("get_service", r#"{"service": "broken"}"#);
+    for part in [
+        "kind=compose",
+        "state=running",
+        "health=unhealthy",
+        "openpolicy/stand-in:1 (sha256:",
+        "its health check says",
+    ] {
+        assert!(service.contains(part), "{part}: {service}");
+    }
+    let health = call("check_health", "{}");
+    assert!(health.contains("its own health check fails"), "{health}");
+    assert!(health.contains("api|up"), "{health}");
+    let logs = call("get_logs", r#"{"services": ["api"]}"#);
+    assert!(logs.contains("listening on"), "{logs}");
+    for answer in [resources, service, health, logs] {
+        assert!(!answer.contains("hunter2"), "{answer}");
+    }
 }
