@@ -330,7 +330,8 @@ services:
             .env("OPENPOLICY_PLATFORM", &file)
             .output()
             .expect("our binary");
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let both = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&both).into_owned()
     };
     let call = |tool: &str, arguments: &str| run(&["tools", "call", "--demo", tool, arguments]);
     let refused = call("get_resources", "{}");
