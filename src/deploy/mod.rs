@@ -30,3 +30,6 @@ pub use deployments::{DeployError, Deployments};
 pub use event::Event;
 pub use plan::Plan;
 pub use state::{RunState, Status};
+
+/// Who decides where the platform file does, in the journal.
+pub const BY_THE_FILE: &str = "the platform file";
