@@ -86,7 +86,7 @@ fn the_demo_breaks_its_database_and_tells_cause_blocked_services_and_hurt_data()
     server.handshake("2025-06-18");
     let refresh = json!({"refresh": true});
     let told = until(&mut server, "check_health", &refresh, |told| {
-        told["counts"]["down"] == 1 && told["counts"]["blocked"] == 4
+        told["counts"]["up"] == 1 && told["counts"]["blocked"] == 4
     });
     assert_eq!(told["counts"], json!({"up": 1, "down": 1, "blocked": 4}));
     let cause = &told["causes"][0];
@@ -157,7 +157,7 @@ fn the_demo_deploys_phase_by_phase_and_takes_back_what_does_not_pass_its_gate() 
     // A person mends it and tries again by hand; the way is the same for every client.
     let plan = server.call(2, "plan_deployment", json!({"phases": ["applications"]}));
     let told = &plan["result"]["structuredContent"];
-    assert_eq!(told["phases"]["rows"][0][2], "create all 2", "{told}");
+    assert_eq!(told["phases"]["rows"][0][2], "start all 2", "{told}");
     server.close_stdin();
     let (status, _, _) = server.ended();
     assert!(status.success(), "{status}");
