@@ -21,7 +21,7 @@ mod check_health;
 mod control_deployment;
 mod control_ingestion;
 mod deploy_phase;
-mod deployment;
+pub mod deployment;
 mod edit_lineage;
 mod entity_view;
 mod find_lineage_path;
@@ -50,7 +50,7 @@ use std::{future::Future, pin::Pin};
 
 use serde_json::{Map, Value};
 
-pub use context::{Caller, Context, Surroundings};
+pub use context::{Caller, Context, Person, Surroundings};
 pub use error::{ErrorCode, ToolError};
 
 use crate::answer::Answer;

@@ -29,6 +29,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("reqwest", &["net/"]),
     ("rusqlite", &["catalog/snapshot", "store/"]),
     ("clap", &["cli/"]),
+    ("console", &["cli/"]),
     ("rustix", &["runtime/process/"]),
     ("tokio_postgres", &["health/probe/", "store/"]),
     ("tokio_rustls", &["net/"]),
