@@ -366,7 +366,7 @@ impl RunState {
                 }
             }
         }
-        self.open_hook = None;
+        // A hook that had begun when its driver was lost stays open: its check tells, or a person.
         self.status = self.working();
     }
 

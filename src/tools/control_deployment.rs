@@ -32,7 +32,9 @@ pub const TOOL: Tool = Tool {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Arguments {
+    /// Its number.
     run: String,
+    /// What becomes of it.
     action: Action,
     /// Why; it stands in the journal.
     reason: Option<String>,
