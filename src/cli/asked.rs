@@ -93,6 +93,12 @@ impl Asked {
         deployment::deployments(&self.context()).map_err(|error| self.failure(&error))
     }
 
+    /// What would be acted on.
+    pub(super) async fn target(&self, deployments: &Deployments) -> Result<String, Failure> {
+        let target = deployments.target().await;
+        target.map_err(|error| self.failure(&ToolError::from(error)))
+    }
+
     /// Calls a tool.
     pub(super) async fn call(&self, name: &str, arguments: Value) -> Result<Answer, Failure> {
         let tool = tools::find(name)

@@ -14,6 +14,7 @@ mod output;
 mod places;
 mod serve;
 mod stand_in;
+mod stop;
 mod sync;
 mod tools;
 mod trust;
@@ -79,6 +80,8 @@ enum Command {
     /// Take back what runs did.
     #[command(after_help = deployments::EXIT_CODES)]
     Rollback(Box<rollback::RollbackArguments>),
+    /// Stop services in an emergency: what is not essential, until below a limit; or by name.
+    Stop(Box<stop::StopArguments>),
     /// Check the connection to OpenMetadata and say what to do about each fault.
     Doctor(doctor::DoctorArguments),
     /// Check a platform file: what is wrong with it, and what it contradicts.
@@ -162,6 +165,7 @@ pub fn run() -> ExitCode {
         Some(Command::Abort(arguments)) => control::run(&arguments, Verb::Abort),
         Some(Command::Accept(arguments)) => control::run(&arguments, Verb::Accept),
         Some(Command::Rollback(arguments)) => rollback::run(&arguments),
+        Some(Command::Stop(arguments)) => stop::run(&arguments),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
         Some(Command::Lint(arguments)) => lint::run(&arguments),
         Some(Command::Export(command)) => export::run(&command),

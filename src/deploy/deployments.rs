@@ -90,7 +90,7 @@ pub enum DeployError {
 
 /// Deployments of one platform.
 pub struct Deployments {
-    watch: Arc<Watch>,
+    pub(super) watch: Arc<Watch>,
     journal: Arc<Journal>,
     site: Site,
 }
@@ -154,7 +154,7 @@ impl Deployments {
         &self.journal
     }
 
-    fn runtime(&self) -> Result<&Arc<dyn Runtime>, DeployError> {
+    pub(super) fn runtime(&self) -> Result<&Arc<dyn Runtime>, DeployError> {
         let platform = self.watch.platform();
         if let Err(untrusted) = platform.trust.permit() {
             return Err(DeployError::NotTrusted(untrusted.to_string()));

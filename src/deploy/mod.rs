@@ -9,6 +9,7 @@ mod act;
 pub mod book;
 pub mod checks;
 pub mod deployments;
+pub mod emergency;
 pub mod engine;
 pub mod event;
 pub mod gate;
@@ -24,6 +25,7 @@ pub mod rollback;
 pub mod samples;
 pub mod sense;
 pub mod state;
+pub mod stopping;
 pub mod story;
 mod watching;
 

@@ -4,6 +4,7 @@
 //! power cut. It may hold secrets of the services and is readable by its owner alone. Times are
 //! milliseconds since 1970; bodies are JSON that `deploy` knows.
 
+pub mod interventions;
 mod tables;
 
 use std::{
@@ -14,6 +15,8 @@ use std::{
 };
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavior, params};
+
+pub use interventions::Intervention;
 
 use super::history::Millis;
 

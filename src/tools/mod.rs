@@ -43,6 +43,7 @@ mod query_metrics;
 mod read_openmetadata;
 mod roll_back;
 mod search_entities;
+mod stop_services;
 mod update_entity;
 mod update_incident;
 
@@ -158,6 +159,7 @@ const ALL: &[&Tool] = &[
     &read_openmetadata::TOOL,
     &roll_back::TOOL,
     &search_entities::TOOL,
+    &stop_services::TOOL,
     &update_entity::TOOL,
     &update_incident::TOOL,
 ];

@@ -149,14 +149,17 @@ fn what(seen: &Seen) -> String {
 }
 
 /// Whether what is done to this target needs the passphrase.
-pub(super) fn needs_proof(deployments: &Deployments, target: &str) -> Result<bool, Failure> {
+pub(in super::super) fn needs_proof(
+    deployments: &Deployments,
+    target: &str,
+) -> Result<bool, Failure> {
     deployments
         .needs_person(target)
         .map_err(|error| Failure::Error(ToolError::from(error).text()))
 }
 
 /// Asks for the passphrase.
-pub(super) fn prove(what: &str) -> Result<(), Failure> {
+pub(in super::super) fn prove(what: &str) -> Result<(), Failure> {
     let place = Place::of_user().map_err(failed)?;
     let Some(kept) = place.kept().map_err(failed)? else {
         return Err(Failure::Error(format!(

@@ -64,7 +64,7 @@ pub(in super::super) fn run(arguments: &DeployArguments) -> Result<(), Failure> 
 }
 
 /// A plan, beside the answer.
-pub(super) fn show(plan: &Answer) {
+pub(in super::super) fn show(plan: &Answer) {
     note(plan.text());
     note("");
 }

@@ -9,7 +9,7 @@ mod passphrase;
 pub(super) mod plan;
 pub(super) mod rollback;
 pub(super) mod status;
-mod terminal;
+pub(super) mod terminal;
 mod view;
 
 pub(super) use outcome::EXIT_CODES;

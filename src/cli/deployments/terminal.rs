@@ -13,7 +13,7 @@ pub(super) fn is_there() -> bool {
 }
 
 /// Asks for a `yes`. Without a terminal it fails and says what to do instead.
-pub(super) fn confirm(question: &str, instead: &str) -> Result<(), Failure> {
+pub(in super::super) fn confirm(question: &str, instead: &str) -> Result<(), Failure> {
     if !is_there() {
         return Err(Failure::Usage(format!(
             "there is no terminal to ask on: {instead}"

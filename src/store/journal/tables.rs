@@ -31,10 +31,13 @@ CREATE TABLE target (
     name TEXT PRIMARY KEY, environment TEXT NOT NULL) WITHOUT ROWID;
 ";
 
-/// What may be lost: added to a file of any age, and unknown to an older program.
+/// What no run rests on: added to a file of any age, and unknown to an older program.
 const BESIDE: &str = "
 CREATE TABLE IF NOT EXISTS progress (
     run INTEGER PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS intervention (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, target TEXT NOT NULL, at INTEGER NOT NULL,
+    what TEXT NOT NULL, asked_by TEXT NOT NULL, reason TEXT, services TEXT NOT NULL, outcome TEXT);
 ";
 
 pub fn migrate(connection: &mut Connection) -> Result<(), JournalError> {
