@@ -1,6 +1,7 @@
 //! The composition root: settings become catalogs, a service, transports, and a clean end.
 
 mod chosen;
+pub mod doctor;
 mod driving;
 mod follow;
 mod listed;
@@ -41,6 +42,7 @@ use crate::{
 };
 use follow::Followed;
 use named::Named;
+use watching::Watching;
 
 /// Why the server did not start. `main` makes the exit code of it.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +104,10 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
     let watched = followed
         .clone()
         .map(|followed| lazy_watch(followed, &settings));
+    let lock = followed
+        .as_ref()
+        .zip(settings.state.as_deref())
+        .and_then(|(followed, state)| platform::lock_of(followed.file(), state));
     let lazy = Arc::new(lazy_catalogs(
         settings.catalog,
         settings.snapshot,
@@ -129,7 +135,7 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
                 .await
                 .map_err(|error| AppError::Start(format!("stdin cannot be read: {error}")))?;
         }
-        Transport::Http(settings) => serve_http(&settings, server, watched, shutdown).await?,
+        Transport::Http(settings) => serve_http(&settings, server, watched, lock, shutdown).await?,
     }
     tracing::info!("The server ended");
     Ok(())
@@ -166,6 +172,7 @@ async fn serve_http(
     settings: &HttpSettings,
     server: McpServer,
     watched: Option<Arc<Lazy<Watch>>>,
+    lock: Option<(PathBuf, PathBuf)>,
     shutdown: CancellationToken,
 ) -> Result<(), AppError> {
     let guard = Guard::new(settings).map_err(|error| AppError::Settings(error.to_string()))?;
@@ -203,7 +210,12 @@ async fn serve_http(
     });
     if let Some(watched) = watched {
         let catalogs = Arc::clone(server.catalogs());
-        tokio::spawn(watching::keep_watching(watched, catalogs, shutdown.clone()));
+        let watching = Watching {
+            watched,
+            catalogs,
+            lock,
+        };
+        tokio::spawn(watching.run(shutdown.clone()));
     }
     http::serve(
         listener,

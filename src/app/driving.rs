@@ -22,7 +22,7 @@ use crate::{
     settings::{
         CatalogSettings, Credential, Identity, OpenMetadataSettings, PlatformSettings, SnapshotUse,
     },
-    store::{Journal, Lease, Site, StateFolder},
+    store::{Journal, Lock, LockError, Site, StateFolder},
 };
 
 /// Who looks whether a run is driven holds its lease for a moment: tried for so long.
@@ -168,7 +168,7 @@ pub async fn drive(order: DriveOrder, run: i64) -> Result<(), AppError> {
         .run(run)
         .map_err(|error| failed(&error))?
         .ok_or_else(|| failed(&format!("there is no run {run}")))?;
-    let _lease = take_lease(site, &row.target, run)
+    let _lease = take_lease(site, &row.target)
         .await
         .map_err(|error| failed(&error))?;
     let opened = catalogs(&catalog, SnapshotUse::default(), Some(&state)).map(Arc::new);
@@ -197,18 +197,16 @@ fn own_identity() -> Result<RunningCommand, runtime::Problem> {
     runtime::this_process("driver")
 }
 
-async fn take_lease(site: &Site, target: &str, run: i64) -> Result<Lease, String> {
+async fn take_lease(site: &Site, target: &str) -> Result<Lock, String> {
     let path = lease_path(site, target);
     let begun = std::time::Instant::now();
     loop {
-        let holder = format!("run {run}, process {}", std::process::id());
-        match Lease::take(&path, &holder) {
-            Ok(Some(lease)) => return Ok(lease),
-            Ok(None) if begun.elapsed() < LONGEST_WAIT => {
+        match Lock::take(&path, &path.with_extension("json")) {
+            Ok(lease) => return Ok(lease),
+            Err(LockError::Held(_)) if begun.elapsed() < LONGEST_WAIT => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            Ok(None) => return Err("another driver is at work on the same target".into()),
-            Err(error) => return Err(format!("{} cannot be locked: {error}", path.display())),
+            Err(error) => return Err(format!("the run is not driven: {error}")),
         }
     }
 }

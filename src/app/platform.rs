@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use secrecy::SecretString;
@@ -31,7 +32,12 @@ pub(super) struct Opener {
     state: Option<PathBuf>,
     /// The file as it was when the platform was opened last.
     basis: Mutex<Option<Arc<Loaded>>>,
+    /// When it was last tried to open a history that is not kept.
+    tried: Mutex<Option<Instant>>,
 }
+
+/// How often it is tried to open a history that could not be.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 impl Opener {
     pub(super) fn new(
@@ -46,6 +52,7 @@ impl Opener {
             settings: settings.clone(),
             state,
             basis: Mutex::default(),
+            tried: Mutex::default(),
         }
     }
 
@@ -61,7 +68,7 @@ impl Opener {
             .as_ref()
             .is_some_and(|basis| Arc::ptr_eq(basis, &current.loaded));
         let watch = match opened {
-            Some(watch) if is_open => watch,
+            Some(watch) if is_open && !self.can_keep_now(&watch) => watch,
             opened => {
                 let watch = Arc::new(self.opened(&current, opened.as_deref())?);
                 *basis = Some(Arc::clone(&current.loaded));
@@ -75,6 +82,22 @@ impl Opener {
     /// Whether `newest` would look at files.
     pub(super) fn is_due(&self) -> bool {
         self.followed.recent().is_none()
+    }
+
+    /// Whether a history could be opened now that could not before: the disk has room again, or
+    /// who held it has ended.
+    fn can_keep_now(&self, watch: &Watch) -> bool {
+        let (Some(_), Some(state)) = (watch.not_kept(), self.state.as_deref()) else {
+            return false;
+        };
+        let Ok(mut tried) = self.tried.lock() else {
+            return false;
+        };
+        if tried.is_some_and(|tried| tried.elapsed() < TRY_AGAIN) {
+            return false;
+        }
+        *tried = Some(Instant::now());
+        kept_history(self.followed.file(), Some(state)).is_ok()
     }
 
     /// The platform under observation. Nothing is looked at yet.
@@ -98,10 +121,11 @@ impl Opener {
         });
         let runtime = runtime_of(&platform, state);
         let watch = match before {
-            Some(before) => before.succeeded_by(platform, check),
-            None => match kept_history(file, state) {
-                Ok(history) => Watch::new(platform, Arc::new(history), check),
-                Err(reason) => {
+            Some(before) if before.not_kept().is_none() => before.succeeded_by(platform, check),
+            before => match (kept_history(file, state), before) {
+                (Ok(history), _) => Watch::new(platform, Arc::new(history), check),
+                (Err(_), Some(before)) => before.succeeded_by(platform, check),
+                (Err(reason), None) => {
                     tracing::warn!(reason, "Health is remembered only while this server runs");
                     let history = History::in_memory()?;
                     Watch::new(platform, Arc::new(history), check).without_history(reason)
@@ -131,7 +155,10 @@ fn own_token(catalog: &CatalogSettings) -> Option<(Url, SecretString)> {
 }
 
 /// What carries the services, where this program can ask it.
-fn runtime_of(platform: &Arc<Platform>, state: Option<&Path>) -> Result<Arc<dyn Runtime>, Problem> {
+pub(super) fn runtime_of(
+    platform: &Arc<Platform>,
+    state: Option<&Path>,
+) -> Result<Arc<dyn Runtime>, Problem> {
     let failed = |reason: String| Problem::failed("opening the runtime", reason);
     let state = state.ok_or_else(|| failed("there is no state folder".into()))?;
     let state = StateFolder::at(state).map_err(|error| failed(error.to_string()))?;
@@ -147,6 +174,21 @@ fn kept_history(file: &Path, state: Option<&Path>) -> Result<History, String> {
         Ok(History::open(&folder.join(history_name(file)))?)
     };
     opened().map_err(|error| error.to_string())
+}
+
+/// Where the history of a platform lies; it need not be there.
+pub(super) fn history_of(file: &Path, state: &Path) -> Option<PathBuf> {
+    let folder = StateFolder::at(state).ok()?.folder("health").ok()?;
+    Some(folder.join(history_name(file)))
+}
+
+/// Where the lock lies of the one process that looks at this platform, and who that is.
+pub(super) fn lock_of(file: &Path, state: &Path) -> Option<(PathBuf, PathBuf)> {
+    let history = history_of(file, state)?;
+    Some((
+        history.with_extension("lock"),
+        history.with_extension("holder"),
+    ))
 }
 
 /// One history a platform file: two checkouts of one repository are two platforms.

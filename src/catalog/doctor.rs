@@ -11,7 +11,7 @@ pub use look::checks;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// `address`, `name`, `connection`, `server`, `clock`, `credential`, `search`, `server parts`,
-    /// `ingestion`, `snapshot`.
+    /// `ingestion`, `snapshot`; of this machine `state`, `platform`, `runtime`, `history`.
     pub name: &'static str,
     pub state: State,
     /// What was found, one sentence without a full stop.
@@ -43,19 +43,27 @@ impl State {
 }
 
 impl Check {
-    fn ok(name: &'static str, finding: impl Into<String>) -> Self {
+    pub fn ok(name: &'static str, finding: impl Into<String>) -> Self {
         Self::of(name, State::Ok, finding.into(), None)
     }
 
-    fn warning(name: &'static str, finding: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub fn warning(
+        name: &'static str,
+        finding: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
         Self::of(name, State::Warning, finding.into(), Some(advice.into()))
     }
 
-    fn failed(name: &'static str, finding: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub fn failed(
+        name: &'static str,
+        finding: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
         Self::of(name, State::Failed, finding.into(), Some(advice.into()))
     }
 
-    fn skipped(name: &'static str, finding: impl Into<String>) -> Self {
+    pub fn skipped(name: &'static str, finding: impl Into<String>) -> Self {
         Self::of(name, State::Skipped, finding.into(), None)
     }
 

@@ -8,7 +8,6 @@ mod copy;
 mod error;
 mod lineage;
 mod lists;
-mod lock;
 pub mod place;
 mod plan;
 mod scan;
@@ -23,7 +22,6 @@ use jiff::Timestamp;
 
 pub use copy::copy;
 pub use error::SyncError;
-pub use lock::Holder;
 pub use place::{Place, PlaceError};
 
 use super::snapshot::{FoundDifferences, Head};

@@ -38,25 +38,33 @@ pub(super) struct DoctorArguments {
 /// Exit code 0 where everything that has to work works (warnings included), else 1.
 pub(super) fn run(arguments: &DoctorArguments) -> Result<(), Failure> {
     let how = arguments.snapshot.settings()?;
-    let mut copy = None;
     let (state, platform) = (arguments.state.folder(), arguments.platform.settings()?);
     let given = arguments.catalog.settings()?;
-    let settings = match app::catalog_of(&given, &platform, state.as_deref())? {
-        CatalogSettings::OpenMetadata(settings) => {
-            copy = state.map(|state| {
-                let held = app::snapshot_file(&state, &settings).look_now();
+    let mut checks = match app::catalog_of(&given, &platform, state.as_deref()) {
+        Ok(CatalogSettings::OpenMetadata(settings)) => {
+            let mut checks = looked(&catalog::Settings::from(&settings))?;
+            checks.extend(state.as_deref().map(|state| {
+                let held = app::snapshot_file(state, &settings).look_now();
                 doctor::snapshot::look(&held, settings.identity, how, Timestamp::now())
-            });
-            catalog::Settings::from(&settings)
+            }));
+            checks
         }
-        CatalogSettings::None | CatalogSettings::WithoutAddress(_) => catalog::Settings::default(),
-        CatalogSettings::Demo => {
+        Ok(CatalogSettings::Demo) if platform.file.is_none() => {
             return say("The demo catalog is part of this program: there is nothing to check.");
         }
+        Ok(CatalogSettings::Demo) => Vec::new(),
+        Ok(CatalogSettings::None | CatalogSettings::WithoutAddress(_)) => {
+            match platform.file.is_some() {
+                true => vec![Check::skipped("address", "no catalog is named")],
+                false => looked(&catalog::Settings::default())?,
+            }
+        }
+        Err(error) if platform.file.is_some() => {
+            vec![Check::failed("address", error.to_string(), "")]
+        }
+        Err(error) => return Err(error.into()),
     };
-    let mut checks =
-        block_on(async { Ok(doctor::checks(&settings, &Surroundings::here()).await) })?;
-    checks.extend(copy);
+    checks.extend(app::doctor::checks(&platform, state.as_deref()));
     let has_failed = checks.iter().any(|check| check.state == State::Failed);
     if arguments.json {
         let checks: Vec<Value> = checks.iter().map(as_json).collect();
@@ -71,6 +79,10 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<(), Failure> {
         return Err(Failure::Said);
     }
     Ok(())
+}
+
+fn looked(settings: &catalog::Settings) -> Result<Vec<Check>, Failure> {
+    block_on(async { Ok(doctor::checks(settings, &Surroundings::here()).await) })
 }
 
 fn as_json(check: &Check) -> Value {

@@ -13,6 +13,7 @@ mod lint;
 mod output;
 mod places;
 mod serve;
+mod shim;
 mod stand_in;
 mod stop;
 mod sync;
@@ -103,6 +104,9 @@ enum Command {
     /// Started by the server, once for each run of a deployment.
     #[command(hide = true)]
     Drive(drive::DriveArguments),
+    /// Becomes a command that ends with the process that started it.
+    #[command(hide = true)]
+    Shim(shim::ShimArguments),
 }
 
 /// Why a command ends badly. What it says goes to stderr.
@@ -175,6 +179,7 @@ pub fn run() -> ExitCode {
         Some(Command::StandIn(arguments)) => stand_in::run(*arguments),
         Some(Command::Keep) => keep::run(),
         Some(Command::Drive(arguments)) => drive::run(&arguments),
+        Some(Command::Shim(arguments)) => shim::run(&arguments),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -22,7 +22,8 @@ pub(super) struct StandInArguments {
     /// Name in its answers and log lines.
     #[arg(long, default_value = "stand-in")]
     name: String,
-    /// Port to listen on; 0 takes a free one and logs it. Without it nothing is served.
+    /// Port to listen on; 0 takes a free one and logs it. Without it, and without the variable
+    /// PORT, nothing is served.
     #[arg(long)]
     port: Option<u16>,
     #[arg(long, default_value = "127.0.0.1")]
@@ -80,7 +81,15 @@ fn size(written: &str) -> Result<u64, String> {
         .map_err(|error| error.to_string())
 }
 
-pub(super) fn run(arguments: StandInArguments) -> Result<(), Failure> {
+pub(super) fn run(mut arguments: StandInArguments) -> Result<(), Failure> {
+    if arguments.port.is_none()
+        && let Ok(port) = std::env::var("PORT")
+    {
+        let port = port.parse().map_err(|_| {
+            Failure::Usage("the variable PORT is no port: write a number up to 65535".into())
+        })?;
+        arguments.port = Some(port);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -32,7 +32,7 @@ use crate::{
     },
     runtime::{Problem, Runtime},
     store::{
-        Journal, JournalError, Lease, Site,
+        Journal, JournalError, Lock, Site,
         journal::{Begun, RunRow},
     },
 };
@@ -474,7 +474,7 @@ impl Deployments {
     pub fn look(&self, run: i64) -> Result<Seen, DeployError> {
         let row = self.journal.run(run)?.ok_or(DeployError::NoRun(run))?;
         let lease = self.lease(&row.target);
-        let is_held = Lease::is_held(&lease)
+        let is_held = Lock::is_held(&lease)
             .map_err(|error| Problem::failed("looking whether the run is driven", error))?;
         let reading = book::read(&self.journal, run)?;
         // One target has one run that is not over.

@@ -220,7 +220,9 @@ pub fn length(time: Duration) -> String {
     let milliseconds = time.as_millis();
     match milliseconds {
         0..1_000 => format!("{milliseconds}ms"),
-        1_000..120_000 if milliseconds % 1_000 == 0 => format!("{}s", milliseconds / 1_000),
+        1_000..120_000 if milliseconds.is_multiple_of(1_000) => {
+            format!("{}s", milliseconds / 1_000)
+        }
         1_000..120_000 => format!("{:.1}s", time.as_secs_f64()),
         120_000..7_200_000 => format!("{}m", milliseconds / 60_000),
         _ => format!("{}h", milliseconds / 3_600_000),

@@ -9,7 +9,6 @@ use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::{Watch, readings::asks_for_usage, recording::Looked};
-use crate::store::StoreError;
 
 /// Looks that wait to be entered; with more the services wait.
 const WAITING: usize = 1_024;
@@ -38,20 +37,44 @@ pub async fn run(watch: Arc<Watch>, shutdown: CancellationToken) {
             break;
         }
         match watch.enter(looks).await {
-            Ok(_) => told = None,
-            Err(error) => tell(&error, &mut told),
+            Ok(_) => match watch.unkept() {
+                None => told = None,
+                Some(reason) => tell(&reason, &mut told),
+            },
+            Err(error) => tell(&error.to_string(), &mut told),
         }
     }
     lookers.shutdown().await;
+}
+
+/// How often what another process sees is read.
+const READ: Duration = Duration::from_secs(2);
+
+/// Reads what another process sees, for `/metrics`, until `shutdown`.
+pub async fn read(watch: Arc<Watch>, shutdown: CancellationToken) {
+    let mut told = None;
+    let mut ticks = tokio::time::interval(READ);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shutdown.cancelled() => return,
+        }
+        match watch.known().await {
+            Ok(health) => watch.tell(&health),
+            Err(error) => tell(&error.to_string(), &mut told),
+        }
+    }
 }
 
 /// Between two readings of what services use.
 const MEASURE: Duration = Duration::from_secs(15);
 
 /// Reads what services use, for `/metrics`, until `shutdown`. Where a rule asks for it, whoever
-/// evaluates the rules reads it.
-pub async fn measure(watch: Arc<Watch>, shutdown: CancellationToken) {
-    if watch.runtime().is_err() || asks_for_usage(watch.platform()) {
+/// evaluates the rules reads it: `evaluates` says whether this process does.
+pub async fn measure(watch: Arc<Watch>, evaluates: bool, shutdown: CancellationToken) {
+    let is_read = evaluates && asks_for_usage(watch.platform());
+    if watch.runtime().is_err() || is_read {
         return;
     }
     let mut ticks = tokio::time::interval(MEASURE);
@@ -88,10 +111,10 @@ async fn keep_looking(watch: Arc<Watch>, position: usize, sender: mpsc::Sender<L
     }
 }
 
-fn tell(error: &StoreError, told: &mut Option<tokio::time::Instant>) {
+fn tell(reason: &str, told: &mut Option<tokio::time::Instant>) {
     let is_due = told.is_none_or(|told| told.elapsed() >= TELL_AGAIN);
     if is_due {
-        tracing::error!(reason = %error, "What was seen of the services was not kept");
+        tracing::error!(reason, "What was seen of the services was not kept");
         *told = Some(tokio::time::Instant::now());
     }
 }

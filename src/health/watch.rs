@@ -24,8 +24,8 @@ use crate::{
     platform::{Finding, Platform, Probe, ProbeKind, Service, ServiceName},
     runtime::{Observed, Problem, Runtime},
     store::{
-        History, Site, StoreError,
-        history::{ServiceRecord, Totals},
+        History, Holder, Site, StoreError,
+        history::{Records, ServiceRecord, Totals},
     },
 };
 
@@ -50,6 +50,20 @@ pub struct Watch {
     site: Option<Site>,
     /// What every answer about it has to say besides.
     notes: RwLock<Vec<String>>,
+    watched_by: RwLock<WatchedBy>,
+    /// Why what was seen last was not kept, where it was not.
+    unkept: RwLock<Option<String>>,
+}
+
+/// Who keeps looking at a platform.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum WatchedBy {
+    /// Nobody that this process knows of: it is looked when someone asks.
+    #[default]
+    Nobody,
+    ThisServer,
+    /// Another process with the same state folder; what it sees is read from the history.
+    Another(Holder),
 }
 
 /// What one check gave.
@@ -73,6 +87,8 @@ impl Watch {
             }),
             site: None,
             notes: RwLock::default(),
+            watched_by: RwLock::default(),
+            unkept: RwLock::default(),
         }
     }
 
@@ -93,12 +109,28 @@ impl Watch {
         }
     }
 
+    /// Who keeps looking at it.
+    pub fn watched_by(&self) -> WatchedBy {
+        let held = self.watched_by.read();
+        held.map(|held| held.clone()).unwrap_or_default()
+    }
+
+    /// Says who keeps looking at it from now on.
+    pub fn set_watched_by(&self, who: WatchedBy) {
+        if let Ok(mut held) = self.watched_by.write() {
+            *held = who;
+        }
+    }
+
     /// What every answer about this platform has to say besides.
     pub fn notes(&self) -> Vec<String> {
-        self.notes
-            .read()
-            .map(|notes| notes.clone())
-            .unwrap_or_default()
+        let notes = self.notes.read();
+        let mut notes = notes.map(|notes| notes.clone()).unwrap_or_default();
+        notes.extend(
+            self.unkept()
+                .map(|why| format!("what was seen last is not kept: {why}")),
+        );
+        notes
     }
 
     /// Takes the place of what was said besides.
@@ -209,20 +241,45 @@ impl Watch {
             }
         }
         let platform = Arc::clone(&self.platform);
-        let health = self.with_history(move |history| {
+        let entered = self.with_history(move |history| {
             let now = Timestamp::now();
-            let records = history.update(now.as_millisecond(), |records| {
+            let kept = history.update(now.as_millisecond(), |records| {
                 recording::enter(&platform, &checked, records, now);
                 records.services.clone()
-            })?;
-            Ok(Health::of(&platform, &records))
+            });
+            let (services, unkept) = match kept {
+                Ok(services) => (services, None),
+                Err(error) => {
+                    // It was seen all the same: told, although it is forgotten again.
+                    let mut records = Records {
+                        services: history.services()?,
+                        ..Records::default()
+                    };
+                    recording::enter(&platform, &checked, &mut records, now);
+                    (records.services, Some(error.to_string()))
+                }
+            };
+            Ok((Health::of(&platform, &services), unkept))
         });
-        let health = health.await?;
+        let (health, unkept) = entered.await?;
+        if let Ok(mut held) = self.unkept.write() {
+            *held = unkept;
+        }
+        self.tell(&health);
+        Ok(health)
+    }
+
+    /// Why what was seen last was not kept, where it was not.
+    pub fn unkept(&self) -> Option<String> {
+        self.unkept.read().ok()?.clone()
+    }
+
+    /// `/metrics` says this from now on.
+    pub(super) fn tell(&self, health: &Health) {
         for service in &health.services {
             let (name, response) = (&service.name, service.response);
             metrics::say(&self.platform.name, name, service.verdict, response);
         }
-        Ok(health)
     }
 
     /// What each service was how long since a time.
@@ -283,7 +340,7 @@ impl Watch {
             }
             (_, Some(seen)) => vec![process::observed(
                 Timestamp::now(),
-                &seen.state,
+                seen,
                 service.is_one_shot,
             )],
             (Some(probe), None) => (self.check)(probe.clone(), until.into()).await,

@@ -5,9 +5,13 @@
 //! processes, containers and pods apart: what a runtime cannot do it answers with
 //! [`Problem::NotSupported`].
 
+#[cfg(target_os = "linux")]
+pub mod compose;
 pub mod order;
 #[cfg(target_os = "linux")]
 pub mod process;
+#[cfg(target_os = "linux")]
+pub mod shim;
 pub mod values;
 
 use std::{sync::Arc, time::Duration};
@@ -94,10 +98,7 @@ pub fn of(platform: &Arc<Platform>, state: &StateFolder) -> Result<Arc<dyn Runti
             what: "running services",
             runtime: "no runtime (`runtime` is not set in the platform file)",
         }),
-        RuntimeKind::Compose { .. } => Err(Problem::NotSupported {
-            what: "running services",
-            runtime: "the compose runtime of this version",
-        }),
+        RuntimeKind::Compose { .. } => compose(platform, state),
         RuntimeKind::Kubernetes { .. } => Err(Problem::NotSupported {
             what: "running services",
             runtime: "the kubernetes runtime of this version",
@@ -109,6 +110,21 @@ pub fn of(platform: &Arc<Platform>, state: &StateFolder) -> Result<Arc<dyn Runti
 fn process(platform: &Arc<Platform>, state: &StateFolder) -> Result<Arc<dyn Runtime>, Problem> {
     let runtime = process::ProcessRuntime::of(Arc::clone(platform), state)?;
     Ok(Arc::new(runtime))
+}
+
+#[cfg(target_os = "linux")]
+fn compose(platform: &Arc<Platform>, state: &StateFolder) -> Result<Arc<dyn Runtime>, Problem> {
+    let runtime = compose::ComposeRuntime::of(Arc::clone(platform), state)?;
+    Ok(Arc::new(runtime))
+}
+
+/// Commands are told apart, and ended with whoever started them, by what `/proc` says.
+#[cfg(not(target_os = "linux"))]
+fn compose(_: &Arc<Platform>, _: &StateFolder) -> Result<Arc<dyn Runtime>, Problem> {
+    Err(Problem::NotSupported {
+        what: "running services",
+        runtime: "the compose runtime on systems other than Linux",
+    })
 }
 
 /// What a process is, uses and leaves behind is read from `/proc`.

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use super::filesystem;
 use rusqlite::{
     Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params,
 };
@@ -25,6 +26,9 @@ pub type Millis = i64;
 
 /// How long a second writer waits for the first.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// The same when the file is opened: it is tried again later.
+const BUSY_AT_FIRST: Duration = Duration::from_millis(500);
 
 /// Transitions and resolved alerts are kept for this long.
 const KEPT: Millis = 90 * 24 * 3_600_000;
@@ -42,6 +46,15 @@ pub enum StoreError {
     Locked,
     #[error("the disk is full: the health history was not written, what it holds is whole")]
     Full,
+    #[error(
+        "the health history could not be written ({0}; is the disk full?), what it holds is whole"
+    )]
+    Unwritable(String),
+    #[error(
+        "the state folder lies on a network file system ({0}), where the locks of SQLite do not \
+         hold: name a local folder with OPENPOLICY_STATE"
+    )]
+    Network(String),
     #[error(
         "the health history was written by a newer version of this program (its format is {found}, \
          this one knows {known}): start the newer one, or name another folder with OPENPOLICY_STATE"
@@ -137,11 +150,34 @@ pub struct Records {
 impl History {
     /// Opens or makes the file.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        if let Some(kind) = path.parent().and_then(filesystem::network_of) {
+            return Err(StoreError::Network(kind));
+        }
         let connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY)?;
+        connection.busy_timeout(BUSY_AT_FIRST)?;
         // WAL: who reads never waits for the monitor. A look lost in a power cut is no loss.
         connection.execute_batch("PRAGMA journal_mode = wal; PRAGMA synchronous = normal;")?;
-        Self::of(connection, true)
+        let history = Self::of(connection, true)?;
+        history.connection()?.busy_timeout(BUSY)?;
+        Ok(history)
+    }
+
+    /// Whether a history that is there can be read and written; changes nothing in it. How much
+    /// it holds: the services, and the time of the first look.
+    pub fn examine(path: &Path) -> Result<(usize, Option<Millis>), StoreError> {
+        let history = Self::open(path)?;
+        {
+            let mut connection = history.connection()?;
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let sound: String =
+                transaction.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+            if sound != "ok" {
+                return Err(StoreError::Damaged(sound));
+            }
+            transaction.rollback()?;
+        }
+        Ok((history.services()?.len(), history.begins()?))
     }
 
     /// A history that ends with the process, where no file can be kept.
@@ -426,6 +462,9 @@ impl From<rusqlite::Error> for StoreError {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked,
             Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+                Self::Unwritable(error.to_string())
+            }
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::Damaged(error.to_string())
             }

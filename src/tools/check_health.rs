@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{Call, Context, Effect, Outcome, Tool, Toolset, arguments, hurt, platform, schema};
 use crate::{
     answer::{Answer, Budget, Page, Table, Total, time as times},
-    health::{Health, ServiceHealth, Verdict, dependency::Cause},
+    health::{Health, ServiceHealth, Verdict, dependency::Cause, watch::WatchedBy},
     store::history::Totals,
 };
 
@@ -122,10 +122,11 @@ async fn call(context: &Context, sent: Value) -> Outcome {
             .filter_map(|service| service.looked_at)
             .min()
             .map(|at| times::length(context.now.as_millisecond() - at.as_millisecond()));
-        answer.put(
-            "looked_at",
-            json!({"now": checked.looked_at, "oldest_look": oldest.map(|age| format!("{age} ago"))}),
-        );
+        let mut looked = json!({"now": checked.looked_at, "oldest_look": oldest.map(|age| format!("{age} ago"))});
+        if let WatchedBy::Another(holder) = watch.watched_by() {
+            looked["by"] = format!("another server ({holder})").into();
+        }
+        answer.put("looked_at", looked);
     }
     platform::put_provenance(&mut answer, watch);
     if asked.history.unwrap_or(false) {

@@ -260,10 +260,13 @@ impl From<StoreError> for ToolError {
     fn from(error: StoreError) -> Self {
         let next_step = match &error {
             StoreError::Locked => "try again",
-            StoreError::Full => "free space where the state folder lies, then repeat the call",
-            StoreError::Newer { .. } | StoreError::Damaged(_) | StoreError::Other(_) => {
-                "`openpolicy-mcp doctor` tells where the state folder is"
+            StoreError::Full | StoreError::Unwritable(_) => {
+                "free space where the state folder lies, then repeat the call"
             }
+            StoreError::Network(_)
+            | StoreError::Newer { .. }
+            | StoreError::Damaged(_)
+            | StoreError::Other(_) => "`openpolicy-mcp doctor` tells where the state folder is",
         };
         Self::new(ErrorCode::Unavailable, error.to_string()).then(next_step)
     }

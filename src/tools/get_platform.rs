@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     answer::{Answer, Budget, CursorScope, Page, Table, Total},
-    health::{Health, Watch},
+    health::{Health, Watch, watch::WatchedBy},
     platform::{Environment, Phase, Platform, Service, lint::Finding, model::RuntimeKind},
 };
 
@@ -61,7 +61,12 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let watch = context.platform()?;
     let start = scope.position(asked.cursor.as_deref())?;
     let mut answer = Answer::new(Budget::DEFAULT);
-    answer.put("platform", described(watch.platform()));
+    let mut about = described(watch.platform());
+    if let WatchedBy::Another(holder) = watch.watched_by() {
+        about["watched_by"] =
+            format!("another server ({holder}); this one reads what it sees").into();
+    }
+    answer.put("platform", about);
     platform::put_provenance(&mut answer, watch);
     match asked.view.unwrap_or(View::Overview) {
         View::Overview => overview(&mut answer, watch, start, &scope).await?,

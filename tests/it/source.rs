@@ -30,7 +30,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rusqlite", &["catalog/snapshot", "store/"]),
     ("clap", &["cli/"]),
     ("console", &["cli/"]),
-    ("rustix", &["runtime/process/"]),
+    ("rustix", &["runtime/process/", "runtime/shim"]),
+    ("bollard", &["runtime/compose/"]),
     ("tokio_postgres", &["health/probe/", "store/"]),
     ("tokio_rustls", &["net/"]),
 ];

@@ -5,6 +5,7 @@ mod faults;
 mod local;
 
 mod airflow;
+mod docker;
 mod openmetadata;
 mod postgres;
 mod prometheus;

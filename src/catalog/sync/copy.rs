@@ -8,17 +8,19 @@ use tokio::sync::watch;
 use super::{
     Mode, Options, Place, Progress, Summary, SyncError, begin,
     lists::{End, ListState, note_of},
-    lock::Lock,
     plan,
     scan::Scanned,
     source::Source,
     writer::Writer,
 };
-use crate::catalog::{
-    CatalogError, Client,
-    model::EntityType,
-    search::filter::ASSETS,
-    snapshot::{Count, Head, Kind, LastRead, Part},
+use crate::{
+    catalog::{
+        CatalogError, Client,
+        model::EntityType,
+        search::filter::ASSETS,
+        snapshot::{Count, Head, Kind, LastRead, Part},
+    },
+    store::{Lock, filesystem},
 };
 
 /// A copy that is being made.
@@ -44,7 +46,10 @@ pub async fn copy(
     progress: &watch::Sender<Progress>,
 ) -> Result<Summary, SyncError> {
     let started = Instant::now();
-    let _lock = Lock::take(place)?;
+    if let Some(kind) = filesystem::network_of(place.folder()) {
+        return Err(SyncError::Network(kind));
+    }
+    let _lock = Lock::take(&place.lock(), &place.holder())?;
     let failed = |error: CatalogError| SyncError::Catalog {
         stage: "the version of OpenMetadata".into(),
         error,

@@ -1,7 +1,10 @@
 //! Why a copy did not come about.
 
-use super::{Holder, PlaceError};
-use crate::catalog::{CatalogError, snapshot::SnapshotError};
+use super::PlaceError;
+use crate::{
+    catalog::{CatalogError, snapshot::SnapshotError},
+    store::{Holder, LockError},
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
@@ -9,6 +12,11 @@ pub enum SyncError {
     Place(#[from] PlaceError),
     #[error("another process copies this catalog already: {0}")]
     Held(Holder),
+    #[error(
+        "the state folder lies on a network file system ({0}), where the locks of SQLite do not \
+         hold: name a local folder with OPENPOLICY_STATE"
+    )]
+    Network(String),
     #[error("the lock of the snapshot cannot be taken: {0}")]
     Lock(std::io::Error),
     /// Nothing was begun.
@@ -31,4 +39,13 @@ pub enum SyncError {
     Snapshot(#[from] SnapshotError),
     #[error("the work on the file ended unexpectedly")]
     Crashed,
+}
+
+impl From<LockError> for SyncError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Held(holder) => Self::Held(holder),
+            LockError::Io(error) => Self::Lock(error),
+        }
+    }
 }

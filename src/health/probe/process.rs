@@ -6,12 +6,25 @@
 use jiff::Timestamp;
 
 use super::super::observation::{Observation, Outcome};
-use crate::runtime::ServiceState;
+use crate::runtime::{Observed, RuntimeHealth, ServiceState};
 
-/// `is_one_shot`: the service ends by itself, and done is up.
-pub fn observed(at: Timestamp, state: &ServiceState, is_one_shot: bool) -> Observation {
-    let outcome = match state {
-        ServiceState::Running => Outcome::Passed,
+/// `is_one_shot`: the service ends by itself, and done is up. Where the runtime looks at health
+/// itself, as a container's health check does, its word is the answer.
+pub fn observed(at: Timestamp, seen: &Observed, is_one_shot: bool) -> Observation {
+    let note = || {
+        let note = seen.note.as_deref().map(super::words::quoted);
+        note.map(|note| format!(": {note}")).unwrap_or_default()
+    };
+    let outcome = match &seen.state {
+        ServiceState::Running => match seen.health {
+            None | Some(RuntimeHealth::Healthy) => Outcome::Passed,
+            Some(RuntimeHealth::Starting) => {
+                Outcome::Failed(format!("its own health check has not passed yet{}", note()))
+            }
+            Some(RuntimeHealth::Unhealthy) => {
+                Outcome::Failed(format!("its own health check fails{}", note()))
+            }
+        },
         ServiceState::Exited(exit) if is_one_shot && exit.is_success() => Outcome::Passed,
         ServiceState::Starting => Outcome::Failed("its process is being started".into()),
         ServiceState::Exited(exit) => {
@@ -47,7 +60,7 @@ pub(super) fn nobody_to_ask() -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::Exit;
+    use crate::{platform::ServiceName, runtime::Exit};
 
     #[test]
     fn done_is_up_only_for_what_ends_by_itself() {
@@ -60,7 +73,10 @@ mod tests {
                 reason: None,
             })
         };
-        let outcome = |state: &ServiceState, is_one_shot| observed(at, state, is_one_shot).outcome;
+        let outcome = |state: &ServiceState, is_one_shot| {
+            let seen = Observed::new(ServiceName("api".into()), state.clone());
+            observed(at, &seen, is_one_shot).outcome
+        };
         assert_eq!(outcome(&ServiceState::Running, false), Outcome::Passed);
         assert_eq!(outcome(&ended(0), true), Outcome::Passed);
         for (state, is_one_shot) in [
@@ -77,5 +93,26 @@ mod tests {
         }
         let unknown = outcome(&ServiceState::Unknown("no socket".into()), false);
         assert!(matches!(unknown, Outcome::CouldNotLook(why) if why.contains("no socket")));
+    }
+
+    #[test]
+    fn a_health_check_of_the_runtime_has_the_word() {
+        let of = |health| {
+            let seen = Observed {
+                health: Some(health),
+                note: Some("its health check says: connection refused".into()),
+                ..Observed::new(ServiceName("api".into()), ServiceState::Running)
+            };
+            observed(Timestamp::UNIX_EPOCH, &seen, false).outcome
+        };
+        assert_eq!(of(RuntimeHealth::Healthy), Outcome::Passed);
+        for (health, part) in [
+            (RuntimeHealth::Starting, "not passed yet"),
+            (RuntimeHealth::Unhealthy, "connection refused"),
+        ] {
+            let told = of(health);
+            let is_told = matches!(&told, Outcome::Failed(why) if why.contains(part));
+            assert!(is_told, "{told:?}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::runtime::{Problem, RunningCommand};
 
 /// A process, told apart from every other that ever had its pid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Identity {
+pub(in crate::runtime) struct Identity {
     pub pid: i32,
     /// Start time in clock ticks since boot (field 22 of `/proc/PID/stat`).
     pub start: u64,
@@ -19,14 +19,14 @@ pub(super) struct Identity {
 
 /// Where a pid means something: one boot of one kernel, one pid namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Place {
+pub(in crate::runtime) struct Place {
     boot: String,
     namespace: String,
 }
 
 /// Whether a process that was recorded still runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Liveness {
+pub(in crate::runtime) enum Liveness {
     Alive,
     Gone,
     /// The machine was started again since.
@@ -36,7 +36,7 @@ pub(super) enum Liveness {
 }
 
 impl Place {
-    pub(super) fn here() -> io::Result<Self> {
+    pub(in crate::runtime) fn here() -> io::Result<Self> {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
         let namespace = fs::read_link("/proc/self/ns/pid")?;
         Ok(Self {
@@ -67,8 +67,15 @@ pub fn detach() -> Result<(), Problem> {
     }
 }
 
+impl Place {
+    /// Of the system's start, as `/proc/sys/kernel/random/boot_id` has it.
+    pub(in crate::runtime) fn boot(&self) -> &str {
+        &self.boot
+    }
+}
+
 impl Identity {
-    pub(super) fn of(pid: i32) -> io::Result<Self> {
+    pub(in crate::runtime) fn of(pid: i32) -> io::Result<Self> {
         Ok(Self {
             pid,
             start: Stat::of(pid)?.start,
@@ -76,12 +83,12 @@ impl Identity {
         })
     }
 
-    pub(super) fn liveness(&self, here: &Place) -> Liveness {
+    pub(in crate::runtime) fn liveness(&self, here: &Place) -> Liveness {
         let stat = Stat::of(self.pid).ok();
         liveness(self, here, stat.as_ref())
     }
 
-    pub(super) fn is_alive(&self, here: &Place) -> bool {
+    pub(in crate::runtime) fn is_alive(&self, here: &Place) -> bool {
         self.liveness(here) == Liveness::Alive
     }
 }
@@ -102,7 +109,7 @@ fn liveness(recorded: &Identity, here: &Place, now: Option<&Stat>) -> Liveness {
 
 /// What `/proc/PID/stat` says, as far as it is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stat {
+pub(in crate::runtime) struct Stat {
     pub pid: i32,
     pub is_zombie: bool,
     pub parent: i32,
@@ -114,13 +121,13 @@ pub(super) struct Stat {
 }
 
 impl Stat {
-    pub(super) fn of(pid: i32) -> io::Result<Self> {
+    pub(in crate::runtime) fn of(pid: i32) -> io::Result<Self> {
         let text = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"))?;
         Self::parse(&text).ok_or_else(|| io::Error::other("/proc/PID/stat cannot be read"))
     }
 
     /// Every process that can be seen.
-    pub(super) fn all() -> io::Result<Vec<Self>> {
+    pub(in crate::runtime) fn all() -> io::Result<Vec<Self>> {
         let mut all = Vec::new();
         for entry in fs::read_dir("/proc")? {
             let name = entry?.file_name();

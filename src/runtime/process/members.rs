@@ -53,7 +53,7 @@ pub(super) fn marked<'a>(all: &'a [Stat], marker: &str) -> Vec<&'a Stat> {
 
 /// Signals exactly this process: the descriptor is opened first, then the start time is compared,
 /// so that a pid that was taken anew meanwhile is left alone. One that is gone is fine.
-pub(super) fn signal(stat: &Stat, signal: Signal) -> io::Result<()> {
+pub(in crate::runtime) fn signal(stat: &Stat, signal: Signal) -> io::Result<()> {
     let Some(pid) = Pid::from_raw(stat.pid) else {
         return Ok(());
     };

@@ -6,11 +6,11 @@
 //! limit is ended by its keeper and started again; CPU limits are only observed. Linux 5.3 or newer.
 
 mod exec;
-mod identity;
+pub(super) mod identity;
 mod keeper;
 mod log_files;
 mod log_pages;
-mod members;
+pub(super) mod members;
 mod record;
 mod restart;
 mod spec;

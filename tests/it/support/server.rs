@@ -51,7 +51,12 @@ pub fn error_of(answer: &Value) -> &Value {
 
 /// The binary with nothing of our own environment.
 pub fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(super::bin());
+    program(&super::bin().display().to_string(), arguments, environment)
+}
+
+/// Any program, in the same way.
+fn program(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(name);
     command
         .args(arguments)
         .env_clear()
@@ -94,7 +99,16 @@ impl Drop for Server {
 
 impl Server {
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut process = command(arguments, environment).spawn().expect("the binary");
+        Self::of(command(arguments, environment))
+    }
+
+    /// A program that becomes the binary.
+    pub fn start_program(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::of(program(name, arguments, environment))
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut process = command.spawn().expect("the binary");
         Self {
             stdin: process.stdin.take(),
             stdout: lines(process.stdout.take().expect("stdout")),

@@ -1,4 +1,4 @@
-//! One process at a time copies a catalog: a lock of the operating system, which ends with its
+//! One process at a time does a piece of work: a lock of the operating system, which ends with its
 //! process, however that ends.
 
 use std::{
@@ -9,15 +9,22 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Place, SyncError};
-
 /// Held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-/// Who copies, as that process wrote it down.
+/// Why there is no lock.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    #[error("another process has it: {0}")]
+    Held(Holder),
+    #[error("the lock cannot be taken: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Who has a lock, as that process wrote it down.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Holder {
     pub process: Option<u64>,
@@ -36,21 +43,33 @@ impl fmt::Display for Holder {
 }
 
 impl Lock {
-    /// `SyncError::Held` where another process has it.
-    pub fn take(place: &Place) -> Result<Self, SyncError> {
-        let file = open(&place.lock()).map_err(SyncError::Lock)?;
+    /// `LockError::Held` where another process has it. `holder` is the file that says who has it.
+    pub fn take(lock: &Path, holder: &Path) -> Result<Self, LockError> {
+        let file = open(lock)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(SyncError::Held(holder(&place.holder()))),
-            Err(TryLockError::Error(error)) => return Err(SyncError::Lock(error)),
+            Err(TryLockError::WouldBlock) => return Err(LockError::Held(who(holder))),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
         }
-        let holder = json!({
+        let own = json!({
             "process": std::process::id(),
             "since": jiff::Timestamp::now().to_string(),
         });
         // Beside the lock: on Windows a locked file cannot be read by others.
-        std::fs::write(place.holder(), holder.to_string()).map_err(SyncError::Lock)?;
+        std::fs::write(holder, own.to_string())?;
         Ok(Self { _file: file })
+    }
+
+    /// Whether a process has it now. Who looks has it for a moment, so `take` is tried again.
+    pub fn is_held(lock: &Path) -> std::io::Result<bool> {
+        if !lock.exists() {
+            return Ok(false);
+        }
+        match open(lock)?.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 }
 
@@ -62,7 +81,7 @@ fn open(path: &Path) -> std::io::Result<File> {
         .open(path)
 }
 
-fn holder(path: &Path) -> Holder {
+fn who(path: &Path) -> Holder {
     let written: Value = std::fs::read_to_string(path)
         .ok()
         .and_then(|text| serde_json::from_str(&text).ok())

@@ -1,0 +1,10 @@
+//! The compose runtime against a Docker Engine of our own, with Compose 2 and Compose 1.
+
+mod engine;
+mod world;
+
+mod applying;
+mod commands;
+mod looking;
+mod platforms;
+mod restoring;
