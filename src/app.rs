@@ -2,6 +2,7 @@
 
 mod chosen;
 pub mod doctor;
+mod driving;
 mod follow;
 mod listed;
 mod named;
@@ -9,6 +10,8 @@ mod platform;
 mod readiness;
 mod refresh;
 mod watching;
+
+pub use driving::{DriveOrder, drive};
 
 use std::{
     path::{Path, PathBuf},

@@ -5,6 +5,7 @@ pub mod app;
 pub mod bridge;
 pub mod catalog;
 pub mod cli;
+pub mod deploy;
 pub mod health;
 pub mod logs;
 pub mod mcp;

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::{
-    chosen,
+    chosen, driving,
     follow::{Current, Followed},
 };
 use crate::{
@@ -28,7 +28,7 @@ pub(super) struct Opener {
     followed: Arc<Followed>,
     /// As flags and environment name it.
     catalog: CatalogSettings,
-    ca_file: Option<PathBuf>,
+    settings: PlatformSettings,
     state: Option<PathBuf>,
     /// The file as it was when the platform was opened last.
     basis: Mutex<Option<Arc<Loaded>>>,
@@ -49,7 +49,7 @@ impl Opener {
         Self {
             followed,
             catalog,
-            ca_file: settings.ca_file.clone(),
+            settings: settings.clone(),
             state,
             basis: Mutex::default(),
             tried: Mutex::default(),
@@ -108,9 +108,10 @@ impl Opener {
         let (file, state) = (self.followed.file(), self.state.as_deref());
         let findings = platform::lint(&current.loaded);
         let platform = Arc::new(current.loaded.platform.clone());
-        let mut surroundings = probe::Surroundings::new(self.ca_file.clone());
+        let mut surroundings = probe::Surroundings::new(self.settings.ca_file.clone());
         let catalog = chosen::catalog(&self.catalog, Some((&platform, file)));
-        if let Some((url, token)) = catalog.ok().as_ref().and_then(own_token) {
+        let catalog = catalog.unwrap_or_default();
+        if let Some((url, token)) = own_token(&catalog) {
             surroundings = surroundings.with_openmetadata(&url, token);
         }
         let surroundings = Arc::new(surroundings);
@@ -131,7 +132,11 @@ impl Opener {
                 }
             },
         };
-        Ok(watch.with_runtime(runtime).with_findings(findings))
+        let site = driving::site(&self.settings, &catalog, state);
+        Ok(watch
+            .with_runtime(runtime)
+            .with_findings(findings)
+            .with_site(site))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod demo;
 mod doctor;
+mod drive;
 mod environment;
 mod export;
 mod init;
@@ -67,6 +68,9 @@ enum Command {
     /// Started by the process runtime, once for each service.
     #[command(hide = true)]
     Keep,
+    /// Started by the server, once for each run of a deployment.
+    #[command(hide = true)]
+    Drive(drive::DriveArguments),
     /// Becomes a command that ends with the process that started it.
     #[command(hide = true)]
     Shim(shim::ShimArguments),
@@ -130,6 +134,7 @@ pub fn run() -> ExitCode {
         Some(Command::Init(arguments)) => init::run(*arguments),
         Some(Command::StandIn(arguments)) => stand_in::run(*arguments),
         Some(Command::Keep) => keep::run(),
+        Some(Command::Drive(arguments)) => drive::run(&arguments),
         Some(Command::Shim(arguments)) => shim::run(&arguments),
     };
     match ended {

@@ -270,12 +270,12 @@ fn error_windows(platform: &Platform) -> BTreeSet<Duration> {
     windows.collect()
 }
 
-/// What the ingestion of one dataset came to.
-struct Ingested {
-    runs: usize,
-    failed: usize,
+/// What the ingestion of one dataset came to, over a day.
+pub struct Ingested {
+    pub runs: usize,
+    pub failed: usize,
     /// Since the newest success.
-    age: Option<Duration>,
+    pub age: Option<Duration>,
 }
 
 fn put_ingestion<'a>(reading: &mut Reading, of_datasets: impl Iterator<Item = &'a Ingested>) {
@@ -341,7 +341,8 @@ fn watched_datasets(platform: &Platform) -> BTreeSet<String> {
     datasets
 }
 
-async fn of_dataset(
+/// The ingestion of one dataset.
+pub async fn of_dataset(
     catalog: &Catalog,
     dataset: &str,
     deadline: Instant,

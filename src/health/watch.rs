@@ -24,7 +24,7 @@ use crate::{
     platform::{Finding, Platform, Probe, ProbeKind, Service, ServiceName},
     runtime::{Observed, Problem, Runtime},
     store::{
-        History, Holder, StoreError,
+        History, Holder, Site, StoreError,
         history::{Records, ServiceRecord, Totals},
     },
 };
@@ -47,6 +47,7 @@ pub struct Watch {
     /// What the platform file contradicts.
     findings: Vec<Finding>,
     runtime: Result<Arc<dyn Runtime>, Problem>,
+    site: Option<Site>,
     /// What every answer about it has to say besides.
     notes: RwLock<Vec<String>>,
     watched_by: RwLock<WatchedBy>,
@@ -84,6 +85,7 @@ impl Watch {
                 what: "looking at processes, logs and usage",
                 runtime: "a server without a runtime",
             }),
+            site: None,
             notes: RwLock::default(),
             watched_by: RwLock::default(),
             unkept: RwLock::default(),
@@ -102,6 +104,7 @@ impl Watch {
         }
         Self {
             not_kept: self.not_kept.clone(),
+            site: self.site.clone(),
             ..Self::new(platform, Arc::clone(&self.history), check)
         }
     }
@@ -141,6 +144,17 @@ impl Watch {
     pub fn with_runtime(mut self, runtime: Result<Arc<dyn Runtime>, Problem>) -> Self {
         self.runtime = runtime;
         self
+    }
+
+    /// Where the state of its deployments lies.
+    pub fn with_site(mut self, site: Option<Site>) -> Self {
+        self.site = site;
+        self
+    }
+
+    /// Where the state of its deployments lies; none where there is no place for it.
+    pub fn site(&self) -> Option<&Site> {
+        self.site.as_ref()
     }
 
     /// What carries the services.
@@ -281,6 +295,16 @@ impl Watch {
         let observed = self.observed(&[service]).await;
         self.look_at(service, observed.get(&service.name), u32::MAX, until)
             .await
+    }
+
+    /// One look at each of these, sure or not, all side by side: who looks comes again.
+    pub async fn look_once_at(&self, services: &[&Service]) -> Vec<Looked> {
+        let until = Instant::now() + Duration::from_secs(3_600);
+        let observed = self.observed(services).await;
+        let looks = services
+            .iter()
+            .map(|service| self.look_at(service, observed.get(&service.name), u32::MAX, until));
+        futures::future::join_all(looks).await
     }
 
     /// What the runtime sees of these services, where there is one that answers in time.

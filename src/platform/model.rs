@@ -91,7 +91,8 @@ impl fmt::Display for ServiceName {
 }
 
 /// Where the platform stands: in production a person approves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Environment {
     #[default]
     Development,
@@ -400,7 +401,8 @@ pub struct Phase {
 }
 
 /// What a phase that fails does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnFailure {
     #[default]
     Rollback,
@@ -409,7 +411,8 @@ pub enum OnFailure {
 }
 
 /// What a phase does when the process that drives its run is lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnDriverLoss {
     #[default]
     Wait,
@@ -469,7 +472,8 @@ pub struct Budget {
 }
 
 /// One condition of a gate, a trigger or an alert.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// All services (`None`), or at least this many.
     Healthy(Option<u32>),

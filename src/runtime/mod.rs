@@ -135,3 +135,31 @@ fn process(_: &Arc<Platform>, _: &StateFolder) -> Result<Arc<dyn Runtime>, Probl
         runtime: "the process runtime on systems other than Linux",
     })
 }
+
+/// This process, so that another can find it again.
+#[cfg(target_os = "linux")]
+pub fn this_process(what: &str) -> Result<RunningCommand, Problem> {
+    process::this_process(what)
+}
+
+/// Leaves the session of whoever started this process: what ends that ends this no more.
+#[cfg(target_os = "linux")]
+pub fn detach() -> Result<(), Problem> {
+    process::detach()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn this_process(_: &str) -> Result<RunningCommand, Problem> {
+    Err(Problem::NotSupported {
+        what: "deploying",
+        runtime: "systems other than Linux",
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn detach() -> Result<(), Problem> {
+    Err(Problem::NotSupported {
+        what: "deploying",
+        runtime: "systems other than Linux",
+    })
+}

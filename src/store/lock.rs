@@ -59,6 +59,18 @@ impl Lock {
         std::fs::write(holder, own.to_string())?;
         Ok(Self { _file: file })
     }
+
+    /// Whether a process has it now. Who looks has it for a moment, so `take` is tried again.
+    pub fn is_held(lock: &Path) -> std::io::Result<bool> {
+        if !lock.exists() {
+            return Ok(false);
+        }
+        match open(lock)?.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
 }
 
 fn open(path: &Path) -> std::io::Result<File> {

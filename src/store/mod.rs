@@ -2,9 +2,13 @@
 
 pub mod filesystem;
 pub mod history;
+pub mod journal;
 pub mod lock;
+pub mod site;
 pub mod state;
 
 pub use history::{History, StoreError};
+pub use journal::{Journal, JournalError};
 pub use lock::{Holder, Lock, LockError};
+pub use site::Site;
 pub use state::{StateError, StateFolder};

@@ -18,7 +18,10 @@ pub mod time;
 
 mod analyze_impact;
 mod check_health;
+mod control_deployment;
 mod control_ingestion;
+mod deploy_phase;
+mod deployment;
 mod edit_lineage;
 mod entity_view;
 mod find_lineage_path;
@@ -26,6 +29,7 @@ mod find_root_cause;
 mod get_alerts;
 mod get_changes;
 mod get_data_quality;
+mod get_deployment;
 mod get_entity;
 mod get_ingestion;
 mod get_lineage;
@@ -34,8 +38,10 @@ mod get_platform;
 mod get_resources;
 mod get_service;
 mod lineage;
+mod plan_deployment;
 mod query_metrics;
 mod read_openmetadata;
+mod roll_back;
 mod search_entities;
 mod update_entity;
 mod update_incident;
@@ -130,13 +136,16 @@ pub fn find(name: &str) -> Option<&'static Tool> {
 const ALL: &[&Tool] = &[
     &analyze_impact::TOOL,
     &check_health::TOOL,
+    &control_deployment::TOOL,
     &control_ingestion::TOOL,
+    &deploy_phase::TOOL,
     &edit_lineage::TOOL,
     &find_lineage_path::TOOL,
     &find_root_cause::TOOL,
     &get_alerts::TOOL,
     &get_changes::TOOL,
     &get_data_quality::TOOL,
+    &get_deployment::TOOL,
     &get_entity::TOOL,
     &get_ingestion::TOOL,
     &get_lineage::TOOL,
@@ -144,8 +153,10 @@ const ALL: &[&Tool] = &[
     &get_platform::TOOL,
     &get_resources::TOOL,
     &get_service::TOOL,
+    &plan_deployment::TOOL,
     &query_metrics::TOOL,
     &read_openmetadata::TOOL,
+    &roll_back::TOOL,
     &search_entities::TOOL,
     &update_entity::TOOL,
     &update_incident::TOOL,

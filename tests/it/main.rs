@@ -14,6 +14,7 @@ mod client;
 mod commands;
 mod contract;
 mod demo_platform;
+mod deploy;
 mod edge;
 mod entities;
 mod fuzz;

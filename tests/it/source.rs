@@ -13,6 +13,7 @@ const ROWS: &[&[&str]] = &[
     &["store"],
     &["runtime", "catalog"],
     &["health", "observe"],
+    &["deploy"],
     &["bridge"],
     &["tools"],
     &["mcp"],

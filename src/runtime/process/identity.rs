@@ -6,6 +6,8 @@ use std::{fs, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
+use crate::runtime::{Problem, RunningCommand};
+
 /// A process, told apart from every other that ever had its pid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::runtime) struct Identity {
@@ -41,6 +43,27 @@ impl Place {
             boot: boot.trim().to_owned(),
             namespace: namespace.to_string_lossy().into_owned(),
         })
+    }
+}
+
+/// This process, as the journal of a deployment names it.
+pub fn this_process(what: &str) -> Result<RunningCommand, Problem> {
+    let failed = |error: io::Error| Problem::failed("reading /proc", error);
+    let pid = std::process::id();
+    let own = i32::try_from(pid).unwrap_or(i32::MAX);
+    Ok(RunningCommand {
+        what: what.to_owned(),
+        pid,
+        started: Stat::of(own).map_err(failed)?.start,
+        boot: Place::here().map_err(failed)?.boot,
+    })
+}
+
+/// Becomes the leader of a session of its own. Who is one already stays it.
+pub fn detach() -> Result<(), Problem> {
+    match rustix::process::setsid() {
+        Ok(_) | Err(rustix::io::Errno::PERM) => Ok(()),
+        Err(error) => Err(Problem::failed("beginning a session", error)),
     }
 }
 

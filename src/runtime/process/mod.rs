@@ -29,6 +29,7 @@ use std::{
 
 use jiff::Timestamp;
 
+pub use identity::{detach, this_process};
 pub use keeper::run as keep;
 pub use spec::Tuning;
 

@@ -1,0 +1,491 @@
+//! Does one thing that comes next: written down before, done, written down after.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    book::Book,
+    engine::{DriveError, Engine},
+    event::{Baseline, EndState, Event, HookAt, HookOutcome, HookPlace, ServiceEnd},
+    gate::{self, Holding},
+    hooks,
+    look::{Order, Wants},
+    next::Action,
+    plan::{Kind, PlannedHook, PlannedPhase, Restore},
+    watching::Watching,
+};
+use crate::{
+    health::Verdict,
+    platform::ServiceName,
+    runtime::{
+        Applied, Change, Desired, Observed, Problem, RunningCommand, ServiceState,
+        values::AppliedOutcome,
+    },
+    store::JournalError,
+};
+
+/// What is at hand while one thing is done.
+pub struct Act<'a> {
+    pub engine: &'a Engine,
+    pub book: &'a Book,
+    pub watching: &'a Watching,
+    pub shutdown: &'a CancellationToken,
+}
+
+/// How waiting ended.
+enum Waited {
+    Done,
+    TimedOut(String),
+    /// It cannot come to a good end any more.
+    Hopeless(String),
+    /// Something else comes first: a request, a trigger, a signal.
+    Interrupted,
+}
+
+impl Act<'_> {
+    pub async fn perform(&self, action: Action) -> Result<(), DriveError> {
+        match action {
+            Action::Wait(_) => {}
+            Action::AskApproval { phase } => self.book.write(Event::ApprovalAsked { phase })?,
+            Action::BeginPhase { phase } => self.book.write(Event::PhaseBegun { phase })?,
+            Action::Hook { hook } => self.hook(hook).await?,
+            Action::HookIsUnknown { hook } => self.hook_is_unknown(hook)?,
+            Action::Apply { phase, step } => self.apply(phase, step).await?,
+            Action::AwaitReady { phase, step } => self.await_ready(phase, step).await?,
+            Action::Gate { phase } => self.gate(phase).await?,
+            Action::EndPhase { phase } => self.book.write(Event::PhaseEnded { phase })?,
+            Action::RollBack { reason } => self.book.write(Event::RollbackBegun {
+                by: "the platform file".into(),
+                reason,
+            })?,
+            Action::Pause { reason } => self.book.write(Event::Paused {
+                by: "the platform file".into(),
+                reason,
+            })?,
+            Action::Restore(restore) => self.restore(&restore).await?,
+            Action::AwaitRestored => self.await_restored().await?,
+            Action::Stuck { reason } => self.book.write(Event::Stuck { reason })?,
+            Action::End { state, reason } => self.book.write(Event::Ended {
+                state,
+                reason,
+                by: None,
+            })?,
+        }
+        Ok(())
+    }
+
+    fn phase(&self, phase: usize) -> Option<&PlannedPhase> {
+        self.book.plan.phases.get(phase)
+    }
+
+    fn fail(&self, phase: usize, reason: String) -> Result<(), JournalError> {
+        self.book.write(Event::PhaseFailed {
+            phase,
+            reason,
+            readings: Vec::new(),
+        })
+    }
+
+    // ---- hooks
+
+    fn hook_at(&self, at: HookAt) -> Option<&PlannedHook> {
+        let phase = self.phase(at.phase)?;
+        match at.place {
+            HookPlace::Before => phase.before.get(at.index),
+            HookPlace::After => phase.after.get(at.index),
+        }
+    }
+
+    async fn hook(&self, at: HookAt) -> Result<(), DriveError> {
+        let Some(hook) = self.hook_at(at) else {
+            return Ok(());
+        };
+        let runtime = &self.engine.runtime;
+        let has_begun = self.book.state().open_hook == Some(at);
+        match hooks::is_done(runtime, hook).await {
+            Some(Ok(true)) => {
+                let outcome = match has_begun {
+                    true => HookOutcome::Done,
+                    false => HookOutcome::DoneBefore,
+                };
+                return Ok(self.book.write(Event::HookEnded { hook: at, outcome })?);
+            }
+            Some(Err(problem)) => {
+                let reason = format!("the check of {} could not be made: {problem}", hook.name());
+                return self.hook_failed(at, HookOutcome::Failed(reason));
+            }
+            Some(Ok(false)) | None => {}
+        }
+        self.book.write(Event::HookBegun { hook: at })?;
+        let outcome = hooks::run(runtime, hook).await;
+        let outcome = match outcome {
+            // A check tells what nobody else knows.
+            HookOutcome::Unknown(reason) => match hooks::is_done(runtime, hook).await {
+                Some(Ok(true)) => HookOutcome::Done,
+                Some(Ok(false)) => HookOutcome::Failed(reason),
+                Some(Err(_)) | None => HookOutcome::Unknown(reason),
+            },
+            outcome => outcome,
+        };
+        self.hook_failed(at, outcome)
+    }
+
+    /// Writes how a hook ended, and that its phase failed where it did.
+    fn hook_failed(&self, at: HookAt, outcome: HookOutcome) -> Result<(), DriveError> {
+        let failed = match &outcome {
+            HookOutcome::Failed(reason) => Some(reason.clone()),
+            _ => None,
+        };
+        self.book.write(Event::HookEnded { hook: at, outcome })?;
+        if let Some(reason) = failed {
+            self.fail(at.phase, reason)?;
+        }
+        Ok(())
+    }
+
+    fn hook_is_unknown(&self, at: HookAt) -> Result<(), DriveError> {
+        let name = self.hook_at(at).map(PlannedHook::name).unwrap_or_default();
+        let reason = format!(
+            "{name} had begun when its driver was lost and has no `check`: it may have run or not. \
+             `promote` takes it as done, `resume` runs it again"
+        );
+        self.book.write(Event::HookEnded {
+            hook: at,
+            outcome: HookOutcome::Unknown(reason),
+        })?;
+        Ok(())
+    }
+
+    // ---- steps
+
+    async fn apply(&self, phase: usize, step: usize) -> Result<(), DriveError> {
+        let Some(planned) = self.phase(phase) else {
+            return Ok(());
+        };
+        let services = planned.steps.get(step).cloned().unwrap_or_default();
+        let desired: Vec<Desired> = services
+            .iter()
+            .filter_map(|service| self.book.plan.desired(service).cloned())
+            .collect();
+        let runtime = &self.engine.runtime;
+        let before = match runtime.capture(&services).await {
+            Ok(before) => before,
+            // Nothing was touched yet.
+            Err(problem) => {
+                let reason = format!("what runs now could not be written down: {problem}");
+                return Ok(self.fail(phase, reason)?);
+            }
+        };
+        self.book.write(Event::StepBegun {
+            phase,
+            step,
+            before,
+        })?;
+        self.watching.deploy(&services);
+        let on_command = |command: &RunningCommand| self.command_begins(command);
+        let is_up = |service: ServiceName| self.is_up(service).boxed();
+        let applied = runtime
+            .apply(Change {
+                desired: &desired,
+                is_up: Some(&is_up),
+                patience: planned.gate_timeout,
+                on_command: Some(&on_command),
+            })
+            .await;
+        let (applied, problem) = match applied {
+            Ok(applied) => (applied, None),
+            Err(problem) => (Vec::new(), Some(problem.to_string())),
+        };
+        let observed = runtime.observe(&services).await.unwrap_or_default();
+        let ends = ends(&services, &applied, &observed, problem.as_deref());
+        let failed: Vec<String> = ends
+            .iter()
+            .filter_map(|end| Some(format!("{}: {}", end.service, end.problem.as_ref()?)))
+            .collect();
+        self.book.write(Event::StepEnded {
+            phase,
+            step,
+            services: ends,
+        })?;
+        if let Some(problem) = problem {
+            self.fail(phase, problem)?;
+        } else if !failed.is_empty() {
+            self.fail(phase, failed.join("; "))?;
+        }
+        Ok(())
+    }
+
+    fn command_begins(&self, command: &RunningCommand) -> Result<(), Problem> {
+        let event = Event::CommandBegun {
+            command: command.clone(),
+        };
+        self.book
+            .write(event)
+            .map_err(|error| Problem::failed(format!("starting {}", command.what), error))
+    }
+
+    /// Whether a service is up now, as health has it.
+    async fn is_up(&self, service: ServiceName) -> bool {
+        let order = Order {
+            services: vec![service],
+            wants: Wants::default(),
+        };
+        let seen = (self.engine.look)(order).await;
+        seen.services.iter().all(|one| is_well(one.verdict))
+    }
+
+    async fn await_ready(&self, phase: usize, step: usize) -> Result<(), DriveError> {
+        let Some(planned) = self.phase(phase) else {
+            return Ok(());
+        };
+        let services = planned.steps.get(step).cloned().unwrap_or_default();
+        self.watching.deploy(&services);
+        match self.await_up(&services, planned.gate_timeout).await {
+            Waited::Done => self.book.write(Event::StepReady { phase, step })?,
+            Waited::TimedOut(reason) | Waited::Hopeless(reason) => self.fail(phase, reason)?,
+            Waited::Interrupted => {}
+        }
+        Ok(())
+    }
+
+    /// Waits until all of these are up.
+    async fn await_up(&self, services: &[ServiceName], longest: Duration) -> Waited {
+        let begun = Instant::now();
+        let mut last = self.watching.looks();
+        loop {
+            let order = Order {
+                services: services.to_vec(),
+                wants: Wants::default(),
+            };
+            let seen = (self.engine.look)(order).await;
+            let not_up: Vec<String> = seen
+                .services
+                .iter()
+                .filter(|one| !is_well(one.verdict))
+                .map(|one| match &one.reason {
+                    Some(reason) => {
+                        format!("{} is {} ({reason})", one.service, one.verdict.as_str())
+                    }
+                    None => format!("{} is {}", one.service, one.verdict.as_str()),
+                })
+                .collect();
+            if not_up.is_empty() {
+                return Waited::Done;
+            }
+            if let Some(reason) = self.hopeless(services).await {
+                return Waited::Hopeless(reason);
+            }
+            if begun.elapsed() >= longest {
+                return Waited::TimedOut(format!(
+                    "not up within {}: {}",
+                    gate::length(longest),
+                    not_up.join("; ")
+                ));
+            }
+            if self.is_interrupted() {
+                return Waited::Interrupted;
+            }
+            self.wait_for_news(&mut last, begun + longest).await;
+        }
+    }
+
+    /// What ended by itself and is not started again never comes up.
+    async fn hopeless(&self, services: &[ServiceName]) -> Option<String> {
+        let observed = self.engine.runtime.observe(services).await.ok()?;
+        observed.iter().find_map(|one| match &one.state {
+            ServiceState::Exited(exit) if !exit.is_success() => {
+                Some(format!("{} ended with {exit}", one.service))
+            }
+            _ => None,
+        })
+    }
+
+    /// Waits for the next look, for something that was asked, or for the end of the time.
+    async fn wait_for_news(&self, last: &mut u64, until: Instant) {
+        let tick = self.engine.tuning.ask_every;
+        while self.watching.looks() == *last && Instant::now() < until && !self.is_interrupted() {
+            self.watching.news(tick).await;
+        }
+        *last = self.watching.looks();
+    }
+
+    /// Whether something else comes first. A journal that cannot be read is told by the next write.
+    fn is_interrupted(&self) -> bool {
+        let is_deploying = self.book.state().status == super::Status::Running;
+        self.shutdown.is_cancelled()
+            || (is_deploying && self.watching.fired().is_some())
+            || self.book.asked().is_ok_and(|asked| !asked.is_empty())
+    }
+
+    // ---- gates
+
+    async fn gate(&self, phase: usize) -> Result<(), DriveError> {
+        let Some(planned) = self.phase(phase) else {
+            return Ok(());
+        };
+        self.watching.deploy(&self.book.plan.deployed_with(phase));
+        if self
+            .book
+            .state()
+            .phases
+            .get(phase)
+            .is_some_and(|one| one.gate_began_at.is_none())
+        {
+            self.book.write(Event::GateBegun { phase })?;
+        }
+        let begun = Instant::now();
+        // What was seen before the last step was up is no answer.
+        let mut last = self.watching.looks();
+        let mut holding = Holding::default();
+        loop {
+            self.wait_for_news(&mut last, begun + planned.gate_timeout)
+                .await;
+            if self.is_interrupted() {
+                return Ok(());
+            }
+            let readings = self.watching.readings(planned.window);
+            let read = gate::read(&planned.gate, &readings);
+            let is_met = gate::all_met(&read);
+            if holding.look(is_met, self.watching.now(), planned.stable_for, 1) {
+                let baseline = Baseline {
+                    memory: readings.memory.ok(),
+                    cpu: readings.cpu.ok(),
+                    mean_response: readings.mean_response.ok(),
+                    p95: readings.p95.ok(),
+                };
+                self.book.write(Event::GatePassed {
+                    phase,
+                    readings: read,
+                    baseline,
+                    promoted: None,
+                })?;
+                return Ok(());
+            }
+            if begun.elapsed() >= planned.gate_timeout {
+                let why = match is_met {
+                    true => format!("not stable for {}", gate::length(planned.stable_for)),
+                    false => gate::unmet(&read),
+                };
+                self.book.write(Event::PhaseFailed {
+                    phase,
+                    reason: format!(
+                        "the gate of {} did not pass within {}: {why}",
+                        planned.name,
+                        gate::length(planned.gate_timeout)
+                    ),
+                    readings: read,
+                })?;
+                return Ok(());
+            }
+        }
+    }
+
+    // ---- the way back
+
+    async fn restore(&self, restore: &Restore) -> Result<(), DriveError> {
+        self.watching.disarm();
+        let service = &restore.service;
+        let runtime = &self.engine.runtime;
+        // A run that takes back can be taken back itself.
+        let now = match self.book.plan.kind {
+            Kind::Deploy => None,
+            Kind::RollBack => {
+                let captured = runtime.capture(std::slice::from_ref(service)).await;
+                captured.ok().and_then(|all| all.into_iter().next())
+            }
+        };
+        self.book.write(Event::RestoreBegun {
+            service: service.clone(),
+            now,
+        })?;
+        let restored = runtime.restore(&restore.before).await;
+        let (outcome, problem) = match restored {
+            Ok(applied) => said(&applied.outcome),
+            Err(problem) => ("failed".into(), Some(problem.to_string())),
+        };
+        self.book.write(Event::RestoreEnded {
+            service: service.clone(),
+            outcome,
+            problem,
+        })?;
+        Ok(())
+    }
+
+    async fn await_restored(&self) -> Result<(), DriveError> {
+        self.watching.disarm();
+        let plan = &self.book.plan;
+        let restores = self.book.state().to_restore(plan, self.book.run);
+        // What was not well before is not made well by going back.
+        let services: Vec<ServiceName> = restores
+            .iter()
+            .filter(|restore| restore.before.was_running && !plan.unwell.contains(&restore.service))
+            .map(|restore| restore.service.clone())
+            .collect();
+        let longest = plan
+            .phases
+            .iter()
+            .map(|phase| phase.gate_timeout)
+            .max()
+            .unwrap_or(self.engine.tuning.restored_within);
+        match self.await_up(&services, longest).await {
+            Waited::Done => self.book.write(Event::Ended {
+                state: EndState::RolledBack,
+                reason: None,
+                by: None,
+            })?,
+            Waited::TimedOut(reason) | Waited::Hopeless(reason) => {
+                self.book.write(Event::Stuck {
+                    reason: format!("everything was taken back, but {reason}"),
+                })?;
+            }
+            Waited::Interrupted => {}
+        }
+        Ok(())
+    }
+}
+
+fn is_well(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Up | Verdict::Degraded)
+}
+
+fn ends(
+    services: &[ServiceName],
+    applied: &[Applied],
+    observed: &[Observed],
+    problem: Option<&str>,
+) -> Vec<ServiceEnd> {
+    services
+        .iter()
+        .map(|service| {
+            let one = applied.iter().find(|one| one.service == *service);
+            let seen = observed.iter().find(|one| one.service == *service);
+            let (outcome, own) = match one {
+                Some(applied) => said(&applied.outcome),
+                None => ("failed".into(), problem.map(str::to_owned)),
+            };
+            ServiceEnd {
+                service: service.clone(),
+                outcome,
+                problem: own,
+                live: seen.and_then(|seen| seen.live.clone()),
+                image: seen.and_then(|seen| seen.image.clone()),
+            }
+        })
+        .collect()
+}
+
+/// One word, and what went wrong.
+fn said(outcome: &AppliedOutcome) -> (String, Option<String>) {
+    let (word, problem) = match outcome {
+        AppliedOutcome::Started => ("started", None),
+        AppliedOutcome::Unchanged => ("unchanged", None),
+        AppliedOutcome::Replaced => ("replaced", None),
+        AppliedOutcome::Removed => ("removed", None),
+        AppliedOutcome::Waits(reason) => ("waits", Some(reason.clone())),
+        AppliedOutcome::Failed(problem) => ("failed", Some(problem.to_string())),
+    };
+    (word.to_owned(), problem)
+}

@@ -1,0 +1,658 @@
+//! What can be done with deployments: plan, begin, look, ask. Every process that shares the state
+//! folder sees the same.
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    book::{self, BookError, Reading},
+    checks::Facts,
+    event::Event,
+    launch,
+    plan::{Kind, Plan, Restore},
+    planning::{self, Chosen, Loose, Material},
+    requests::Verb,
+    rollback,
+    state::Status,
+};
+use crate::{
+    health::{Verdict, Watch},
+    observe::machine::Machine,
+    platform::{
+        Phase, ServiceName,
+        model::{Capacity, Environment},
+    },
+    runtime::{Problem, Runtime},
+    store::{
+        Journal, JournalError, Lock, Site,
+        journal::{Begun, RunRow},
+    },
+};
+
+/// How long a driver may take to take its run.
+const LONGEST_START: Duration = Duration::from_secs(10);
+/// Between two looks at the journal while something is waited for.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Why something cannot be planned, begun or told.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Book(#[from] BookError),
+    #[error(transparent)]
+    Runtime(#[from] Problem),
+    #[error("{0}")]
+    NotTrusted(String),
+    #[error("there is no state folder for deployments (OPENPOLICY_STATE names one)")]
+    NoState,
+    #[error("`{0}` is not the digest of a plan: plan_deployment gives one")]
+    NotADigest(String),
+    #[error("plan {0} is not known here: it was made with another state folder, or is forgotten")]
+    NoPlan(i64),
+    /// Something is not as it was when the plan was made.
+    #[error("the plan does not fit any more: {0}")]
+    Stale(String),
+    #[error(
+        "run {run} on the same target is not over ({state}, since {since}): get_deployment shows it"
+    )]
+    Busy {
+        run: i64,
+        state: String,
+        since: String,
+    },
+    #[error("there is no run {0}")]
+    NoRun(i64),
+    /// What was asked makes no sense for what the run is.
+    #[error("{verb} of run {run} is not possible: {reason}")]
+    Refused {
+        verb: &'static str,
+        run: i64,
+        reason: String,
+    },
+    #[error("run {run}: {reason}")]
+    NothingToDo { run: i64, reason: String },
+    /// Production.
+    #[error("{0}")]
+    NeedsPerson(String),
+    #[error("no driver could be started: {0}")]
+    NoDriver(String),
+}
+
+/// Deployments of one platform.
+pub struct Deployments {
+    watch: Arc<Watch>,
+    journal: Arc<Journal>,
+    site: Site,
+}
+
+/// A run, and whether somebody drives it.
+pub struct Seen {
+    pub row: RunRow,
+    pub reading: Reading,
+    pub is_driven: bool,
+}
+
+impl Seen {
+    /// Its driver was lost, and nobody has decided what becomes of it.
+    pub fn is_interrupted(&self) -> bool {
+        self.reading.state.status.is_active() && !self.is_driven
+    }
+
+    /// One word.
+    pub fn status(&self) -> &'static str {
+        match self.is_interrupted() {
+            true => "interrupted",
+            false => self.reading.state.status.as_str(),
+        }
+    }
+}
+
+/// What a run has become of a plan.
+pub struct Run {
+    pub id: i64,
+    /// The plan had been used before: this is the run that used it.
+    pub is_earlier: bool,
+}
+
+impl Deployments {
+    pub fn of(watch: &Arc<Watch>) -> Result<Self, DeployError> {
+        let site = watch.site().cloned().ok_or(DeployError::NoState)?;
+        let journal = Journal::open(&site.folder.join("journal.sqlite"))?;
+        Ok(Self {
+            watch: Arc::clone(watch),
+            journal: Arc::new(journal),
+            site,
+        })
+    }
+
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.journal
+    }
+
+    fn runtime(&self) -> Result<&Arc<dyn Runtime>, DeployError> {
+        let platform = self.watch.platform();
+        if let Err(untrusted) = platform.trust.permit() {
+            return Err(DeployError::NotTrusted(untrusted.to_string()));
+        }
+        Ok(self.watch.runtime()?)
+    }
+
+    pub async fn target(&self) -> Result<String, DeployError> {
+        Ok(self.runtime()?.target().await?)
+    }
+
+    /// Whether a person has to approve what is done to this target.
+    pub fn needs_person(&self, target: &str) -> Result<bool, DeployError> {
+        let said = match self.watch.platform().environment {
+            Environment::Development => "development",
+            Environment::Production => "production",
+        };
+        Ok(self.journal.environment(target, said)? == "production")
+    }
+
+    /// The file whose lock the driver of a target holds.
+    pub fn lease(&self, target: &str) -> PathBuf {
+        lease_path(&self.site, target)
+    }
+
+    // ---- plans
+
+    /// Plans phases and keeps the plan.
+    pub async fn plan_phases(
+        &self,
+        phases: &[&Phase],
+        deadline: Instant,
+    ) -> Result<Arc<Plan>, DeployError> {
+        self.plan(&Chosen::Phases(phases.to_vec()), deadline).await
+    }
+
+    /// Plans some services as one step after the other.
+    pub async fn plan_services(
+        &self,
+        name: &str,
+        services: Vec<ServiceName>,
+        deadline: Instant,
+    ) -> Result<Arc<Plan>, DeployError> {
+        let loose = Loose {
+            name: name.to_owned(),
+            services,
+        };
+        self.plan(&Chosen::Services(loose), deadline).await
+    }
+
+    async fn plan(&self, chosen: &Chosen<'_>, deadline: Instant) -> Result<Arc<Plan>, DeployError> {
+        let plan = self.made(chosen, Timestamp::now(), deadline).await?;
+        self.keep(plan)
+    }
+
+    fn keep(&self, mut plan: Plan) -> Result<Arc<Plan>, DeployError> {
+        let (target, now, expires) = (
+            plan.target.clone(),
+            plan.created_at.as_millisecond(),
+            plan.expires_at.as_millisecond(),
+        );
+        let id = self.journal.add_plan(&target, expires, now, |id| {
+            plan.id = id;
+            Ok((plan.digest(), serde_json::to_string(&plan)?))
+        })?;
+        plan.id = id;
+        Ok(Arc::new(plan))
+    }
+
+    async fn made(
+        &self,
+        chosen: &Chosen<'_>,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<Plan, DeployError> {
+        let runtime = self.runtime()?;
+        let platform = self.watch.platform();
+        let names: Vec<ServiceName> = match chosen {
+            Chosen::Phases(phases) => phases
+                .iter()
+                .flat_map(|phase| phase.steps.iter().flatten().cloned())
+                .collect(),
+            Chosen::Services(loose) => loose.services.clone(),
+        };
+        let all: Vec<ServiceName> = platform
+            .services
+            .iter()
+            .map(|service| service.name.clone())
+            .collect();
+        let target = runtime.target().await?;
+        let desired = runtime.resolve(&names).await?;
+        let observed = runtime
+            .observe(&all)
+            .await
+            .map_err(|problem| problem.to_string());
+        let left = self.journal.left(&target)?;
+        let unwell = self.unwell(deadline).await;
+        let machine = Machine::of(&platform.capacity);
+        let facts = self.facts(&machine);
+        Ok(planning::plan(
+            chosen,
+            Material {
+                platform,
+                capacity: Capacity {
+                    memory: machine.memory,
+                    cpu: machine.cpu,
+                    ..platform.capacity
+                },
+                target,
+                now,
+                desired,
+                observed,
+                left,
+                unwell,
+                facts,
+            },
+        ))
+    }
+
+    /// Services that are not well now, as far as that can be seen in time.
+    async fn unwell(&self, deadline: Instant) -> Vec<ServiceName> {
+        let services: Vec<_> = self.watch.platform().services.iter().collect();
+        let Ok(checked) = self.watch.check(&services, false, deadline).await else {
+            return Vec::new();
+        };
+        checked
+            .health
+            .services
+            .iter()
+            .filter(|service| !matches!(service.verdict, Verdict::Up | Verdict::Degraded))
+            .map(|service| ServiceName(service.name.clone()))
+            .collect()
+    }
+
+    /// What is known beside services, for the checklists.
+    pub fn facts(&self, machine: &Machine) -> Facts {
+        let platform = self.watch.platform();
+        Facts {
+            monitoring: Some(match self.watch.not_kept() {
+                None => Ok(()),
+                Some(reason) => Err(reason.to_owned()),
+            }),
+            findings: self.watch.findings().len(),
+            available: machine.available,
+            prometheus: None,
+            has_alertmanager: platform.alertmanager.is_some(),
+            catalog: None,
+        }
+    }
+
+    /// A kept plan.
+    pub fn kept(&self, digest: &str) -> Result<Plan, DeployError> {
+        let id = Plan::id_in(digest).ok_or_else(|| DeployError::NotADigest(digest.to_owned()))?;
+        let row = self.journal.plan(id)?.ok_or(DeployError::NoPlan(id))?;
+        let plan: Plan = serde_json::from_str(&row.body)
+            .map_err(|error| JournalError::Damaged(error.to_string()))?;
+        if row.digest != digest.trim() {
+            return Err(DeployError::Stale(format!(
+                "plan {id} has another digest ({})",
+                row.digest
+            )));
+        }
+        Ok(plan)
+    }
+
+    // ---- runs
+
+    /// Begins the run of a plan, unless it began before. Who asks again gets the same run.
+    pub async fn begin(
+        &self,
+        digest: &str,
+        by: &str,
+        reason: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Run, DeployError> {
+        let plan = self.kept(digest)?;
+        let used = self.journal.plan(plan.id)?.and_then(|row| row.run);
+        if let Some(run) = used {
+            return Ok(Run {
+                id: run,
+                is_earlier: true,
+            });
+        }
+        self.is_fresh(&plan, digest, deadline).await?;
+        // A run that is not over is taken back by itself.
+        if plan.kind == Kind::RollBack
+            && let Some(open) = self.journal.open_run(&plan.target)?
+            && plan.restores.iter().all(|restore| restore.run == open.id)
+        {
+            self.ask(open.id, Verb::Abort, by, reason).await?;
+            return Ok(Run {
+                id: open.id,
+                is_earlier: true,
+            });
+        }
+        let awaits_approval = self.needs_person(&plan.target)?;
+        let created = Event::Created {
+            by: by.to_owned(),
+            reason: reason.map(str::to_owned),
+            awaits_approval,
+        };
+        let body = serde_json::to_string(&created)
+            .map_err(|error| JournalError::Other(error.to_string()))?;
+        let state = match (awaits_approval, plan.kind) {
+            (true, _) => Status::AwaitingApproval,
+            (false, Kind::Deploy) => Status::Running,
+            (false, Kind::RollBack) => Status::RollingBack,
+        };
+        let now = Timestamp::now().as_millisecond();
+        let begun = self
+            .journal
+            .begin(plan.id, &plan.target, now, &body, state.as_str())?;
+        match begun {
+            Begun::Same(id) => Ok(Run {
+                id,
+                is_earlier: true,
+            }),
+            Begun::Other(run) => Err(self.busy(run)?),
+            Begun::New(id) => {
+                if !awaits_approval {
+                    self.start_driver(id).await?;
+                }
+                Ok(Run {
+                    id,
+                    is_earlier: false,
+                })
+            }
+        }
+    }
+
+    fn busy(&self, run: i64) -> Result<DeployError, DeployError> {
+        let row = self.journal.run(run)?.ok_or(DeployError::NoRun(run))?;
+        let since = Timestamp::from_millisecond(row.created).unwrap_or_default();
+        Ok(DeployError::Busy {
+            run,
+            state: row.state,
+            since: since.to_string(),
+        })
+    }
+
+    async fn is_fresh(
+        &self,
+        plan: &Plan,
+        digest: &str,
+        deadline: Instant,
+    ) -> Result<(), DeployError> {
+        let stale = |why: String| Err(DeployError::Stale(why));
+        if plan.is_expired(Timestamp::now()) {
+            return stale(format!("it expired at {}", plan.expires_at));
+        }
+        if plan.kind == Kind::RollBack {
+            let newest = self.journal.runs(&plan.target, None, 1)?.0;
+            let made_before = newest
+                .first()
+                .is_some_and(|run| run.created > plan.created_at.as_millisecond());
+            return match made_before {
+                true => stale("another run began since".into()),
+                false => Ok(()),
+            };
+        }
+        let platform = self.watch.platform();
+        let names: Vec<ServiceName> = plan
+            .phases
+            .iter()
+            .flat_map(|one| one.services().cloned())
+            .collect();
+        let phases: Vec<&Phase> = plan
+            .phases
+            .iter()
+            .filter_map(|planned| platform.phases.iter().find(|one| one.name == planned.name))
+            .collect();
+        let chosen = match phases.len() == plan.phases.len() {
+            true => Chosen::Phases(phases),
+            false => Chosen::Services(Loose {
+                name: plan
+                    .phases
+                    .first()
+                    .map(|one| one.name.clone())
+                    .unwrap_or_default(),
+                services: names,
+            }),
+        };
+        let mut again = self.made(&chosen, plan.created_at, deadline).await?;
+        again.id = plan.id;
+        if again.digest() == digest.trim() {
+            return Ok(());
+        }
+        stale(difference(plan, &again))
+    }
+
+    /// Starts the process that drives a run, and waits until it has it.
+    pub async fn start_driver(&self, run: i64) -> Result<(), DeployError> {
+        let before = self.journal.last_entry(run)?;
+        let mut driver = launch::start(&self.site, run).map_err(DeployError::NoDriver)?;
+        let begun = Instant::now();
+        while begun.elapsed() < LONGEST_START {
+            if self.journal.last_entry(run)? > before {
+                return Ok(());
+            }
+            if let Some(ended) = driver.ended() {
+                // It may have come to an end in the meantime.
+                if self.journal.last_entry(run)? > before {
+                    return Ok(());
+                }
+                return Err(DeployError::NoDriver(ended));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Err(DeployError::NoDriver(format!(
+            "it did not take the run within {} s; {}",
+            LONGEST_START.as_secs(),
+            launch::log_of(&self.site, run).display()
+        )))
+    }
+
+    /// A run with everything that is known of it.
+    pub fn look(&self, run: i64) -> Result<Seen, DeployError> {
+        let row = self.journal.run(run)?.ok_or(DeployError::NoRun(run))?;
+        let lease = self.lease(&row.target);
+        let is_held = Lock::is_held(&lease)
+            .map_err(|error| Problem::failed("looking whether the run is driven", error))?;
+        let reading = book::read(&self.journal, run)?;
+        Ok(Seen {
+            // One target has one run that is not over.
+            is_driven: is_held && !reading.state.status.is_over(),
+            row,
+            reading,
+        })
+    }
+
+    /// The newest run on the target; one that is not over comes first.
+    pub fn newest(&self, target: &str) -> Result<Option<i64>, DeployError> {
+        if let Some(open) = self.journal.open_run(target)? {
+            return Ok(Some(open.id));
+        }
+        Ok(self
+            .journal
+            .runs(target, None, 1)?
+            .0
+            .first()
+            .map(|row| row.id))
+    }
+
+    /// Waits until something is written to a run, its driver is lost, or the time has come.
+    pub async fn wait(&self, run: i64, seq: i64, until: Instant) -> Result<(), DeployError> {
+        while Instant::now() < until {
+            if self.journal.last_entry(run)? > seq {
+                return Ok(());
+            }
+            let seen = self.look(run)?;
+            if seen.is_interrupted() || !seen.reading.state.status.is_active() {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Asks something of a run, and starts a driver where none is at work.
+    pub async fn ask(
+        &self,
+        run: i64,
+        verb: Verb,
+        by: &str,
+        reason: Option<&str>,
+    ) -> Result<(), DeployError> {
+        let seen = self.look(run)?;
+        let status = seen.reading.state.status;
+        if let Some(reason) = verb.refusal(status, seen.is_driven) {
+            return Err(DeployError::Refused {
+                verb: verb.as_str(),
+                run,
+                reason,
+            });
+        }
+        let seq = seen.reading.state.last_seq;
+        let now = Timestamp::now().as_millisecond();
+        self.journal.ask(run, now, verb.as_str(), by, reason)?;
+        if !seen.is_driven {
+            self.start_driver(run).await?;
+        }
+        self.wait(run, seq, Instant::now() + LONGEST_START).await
+    }
+
+    // ---- the way back
+
+    /// Plans to take back a run (with those after it), or everything since another one.
+    pub async fn plan_rollback(
+        &self,
+        run: Option<i64>,
+        to: Option<i64>,
+        services: Option<&BTreeSet<ServiceName>>,
+        deadline: Instant,
+    ) -> Result<Arc<Plan>, DeployError> {
+        let target = self.target().await?;
+        let oldest = match (run, to) {
+            (Some(run), _) => run,
+            (None, Some(to)) => to + 1,
+            (None, None) => self
+                .newest(&target)?
+                .ok_or_else(|| DeployError::NothingToDo {
+                    run: 0,
+                    reason: "nothing was deployed here yet".into(),
+                })?,
+        };
+        let named = run.or(to).unwrap_or(oldest);
+        let known = self.journal.run(named)?.ok_or(DeployError::NoRun(named))?;
+        if known.target != target {
+            return Err(DeployError::NothingToDo {
+                run: named,
+                reason: format!("it was on {}, this is {target}", known.target),
+            });
+        }
+        let (rows, _) = self.journal.runs(&target, None, usize::MAX)?;
+        let mut runs: Vec<(i64, Vec<Restore>)> = Vec::new();
+        for row in rows.iter().filter(|row| row.id >= oldest) {
+            let reading = book::read(&self.journal, row.id)?;
+            runs.push((row.id, taken_back(row.id, &reading)));
+        }
+        let mut restores = rollback::chain(&runs);
+        if let Some(services) = services {
+            restores = rollback::only(restores, services);
+        }
+        if restores.is_empty() {
+            return Err(DeployError::NothingToDo {
+                run: named,
+                reason: "it left nothing to take back".into(),
+            });
+        }
+        let unwell = self.unwell(deadline).await;
+        let platform = self.watch.platform();
+        let mut plan =
+            planning::plan_of_rollback(platform, target, restores, unwell, Timestamp::now());
+        if run.is_some() && runs.len() > 1 {
+            plan.warnings.push(format!(
+                "{} newer runs are taken back with it",
+                runs.len() - 1
+            ));
+        }
+        self.keep(plan)
+    }
+}
+
+/// What leads back to before a run: what it touched, unless it took that back itself.
+fn taken_back(run: i64, reading: &Reading) -> Vec<Restore> {
+    match reading.plan.kind {
+        Kind::Deploy => reading
+            .state
+            .to_restore(&reading.plan, run)
+            .into_iter()
+            .filter(|restore| !matches!(reading.state.restored.get(&restore.service), Some(None)))
+            .collect(),
+        // What a rollback found is what leads back to before it.
+        Kind::RollBack => reading
+            .entries
+            .iter()
+            .rev()
+            .filter_map(|entry| match &entry.event {
+                Event::RestoreBegun {
+                    service,
+                    now: Some(now),
+                } => Some(Restore {
+                    service: service.clone(),
+                    before: now.clone(),
+                    run,
+                }),
+                _ => None,
+            })
+            .collect(),
+    }
+}
+
+/// What is not as it was, in words.
+fn difference(plan: &Plan, again: &Plan) -> String {
+    if plan.target != again.target {
+        return format!("it is for {}, this is {}", plan.target, again.target);
+    }
+    let mut changed: Vec<String> = Vec::new();
+    for desired in &plan.desired {
+        match again.desired(&desired.service) {
+            None => changed.push(format!("{} is gone", desired.service)),
+            Some(now) if now.digest != desired.digest => {
+                changed.push(format!("{} has another configuration", desired.service));
+            }
+            Some(now) if now.image_id != desired.image_id => {
+                changed.push(format!("{} has another image", desired.service));
+            }
+            Some(_) => {}
+        }
+    }
+    for phase in &plan.phases {
+        for change in &phase.changes {
+            let now = again.change(&change.service).map(|one| one.action);
+            if let Some(now) = now
+                && now != change.action
+            {
+                changed.push(format!(
+                    "{} was to {}, now it would {}",
+                    change.service,
+                    change.action.as_str(),
+                    now.as_str()
+                ));
+            }
+        }
+    }
+    match changed.is_empty() {
+        true => "the phases, gates or triggers of the platform file changed".into(),
+        false => changed.join("; "),
+    }
+}
+
+/// The lock file of a target.
+pub fn lease_path(site: &Site, target: &str) -> PathBuf {
+    let hash = Sha256::digest(target.as_bytes());
+    let short: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    site.folder.join(format!("lease-{short}"))
+}

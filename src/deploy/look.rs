@@ -1,0 +1,82 @@
+//! What a driver sees of the platform: asked for, and answered by whoever can look.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+
+use super::gate::Reading;
+use crate::{
+    health::Verdict,
+    platform::{ServiceName, model::Condition},
+};
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    /// Services that are deployed so far.
+    pub services: Vec<ServiceName>,
+    pub wants: Wants,
+}
+
+/// What else to read: each costs something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wants {
+    pub usage: bool,
+    pub catalog: bool,
+}
+
+impl Wants {
+    /// What these conditions look at.
+    pub fn of<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> Self {
+        use Condition as C;
+        let mut wants = Self::default();
+        for condition in conditions {
+            match condition {
+                C::MemoryAbove(_) | C::MemoryBelow(_) | C::CpuAbove(_) | C::CpuBelow(_) => {
+                    wants.usage = true;
+                }
+                C::IngestionSuccessAbove(_) | C::TestsPassingAbove(_) | C::FresherThan(_) => {
+                    wants.catalog = true;
+                }
+                _ => {}
+            }
+        }
+        wants
+    }
+
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            usage: self.usage || other.usage,
+            catalog: self.catalog || other.catalog,
+        }
+    }
+}
+
+/// What was seen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// One for each service that was asked for.
+    pub services: Vec<ServiceSeen>,
+    pub memory: Reading<f64>,
+    pub cpu: Reading<f64>,
+    pub ingestion_success: Reading<f64>,
+    pub tests_passing: Reading<f64>,
+    pub age: Reading<Duration>,
+    /// Memory in use, in bytes, for people.
+    pub memory_bytes: Option<u64>,
+}
+
+/// One service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceSeen {
+    pub service: ServiceName,
+    pub verdict: Verdict,
+    pub reason: Option<String>,
+    pub response: Option<Duration>,
+    /// Looks since the look before: made, and failed.
+    pub looks: u32,
+    pub failed: u32,
+}
+
+/// Looks. Bounded in time by itself; what it could not read it says.
+pub type Look = Arc<dyn Fn(Order) -> BoxFuture<'static, Seen> + Send + Sync>;

@@ -1,0 +1,404 @@
+//! Makes a plan of what was asked, what should run, and what runs. Pure.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
+
+use super::{
+    checks::{self, Facts},
+    plan::{
+        ChangeAction, Kind, Plan, PlannedAction, PlannedHook, PlannedPhase, Restore, ServiceChange,
+        Sums, VALID_FOR,
+    },
+};
+use crate::{
+    platform::{
+        Percent, Phase, Platform, ServiceName,
+        model::{Capacity, Hook, HookAction, OnDriverLoss, OnFailure, RuntimeKind},
+    },
+    runtime::{Desired, Observed, ServiceState},
+    store::journal::Left,
+};
+
+/// What a plan is made of.
+pub struct Material<'a> {
+    pub platform: &'a Platform,
+    /// What there is, measured where the file does not say.
+    pub capacity: Capacity,
+    pub target: String,
+    pub now: Timestamp,
+    /// For all services of the chosen phases.
+    pub desired: Vec<Desired>,
+    /// For all services of the platform.
+    pub observed: Result<Vec<Observed>, String>,
+    /// What earlier runs left.
+    pub left: BTreeMap<String, Left>,
+    /// Services that are not well now.
+    pub unwell: Vec<ServiceName>,
+    pub facts: Facts,
+}
+
+/// Services that are started together without a phase around them.
+pub struct Loose {
+    pub name: String,
+    pub services: Vec<ServiceName>,
+}
+
+/// What is deployed.
+pub enum Chosen<'a> {
+    Phases(Vec<&'a Phase>),
+    /// Some services, in the order of their dependencies, as one phase.
+    Services(Loose),
+}
+
+/// How long what has no phase may take to be up.
+const LOOSE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// A plan without a number: the journal gives it.
+pub fn plan(chosen: &Chosen<'_>, material: Material<'_>) -> Plan {
+    let platform = material.platform;
+    let mut phases: Vec<PlannedPhase> = match chosen {
+        Chosen::Phases(phases) => phases.iter().map(|phase| planned(phase)).collect(),
+        Chosen::Services(loose) => vec![planned_loose(platform, loose)],
+    };
+    let deployed = deployed_before(chosen, platform, &material);
+    let mut so_far = deployed.clone();
+    for phase in &mut phases {
+        phase.changes = phase
+            .services()
+            .map(|service| change(service, &material))
+            .collect();
+        for service in phase.steps.iter().flatten() {
+            if !so_far.contains(service) {
+                so_far.push(service.clone());
+            }
+        }
+        phase.sums = sums(platform, &material.capacity, &so_far);
+    }
+    let mut warnings = warnings(platform, &phases, &material);
+    if let Err(reason) = &material.observed {
+        warnings.push(format!("what runs now is not known: {reason}"));
+    }
+    let preflight = checks::preflight(platform, &phases, &material);
+    Plan {
+        id: 0,
+        kind: Kind::Deploy,
+        platform: platform.name.clone(),
+        target: material.target,
+        environment: platform.environment,
+        created_at: material.now,
+        expires_at: material.now + VALID_FOR,
+        phases,
+        desired: material.desired,
+        deployed,
+        triggers: platform.rollback_when.clone(),
+        trigger_hold: platform.rollback_hold,
+        trigger_window: platform.rollback_window,
+        restores: Vec::new(),
+        warnings,
+        preflight,
+        unwell: material.unwell,
+    }
+}
+
+/// A plan that takes services back.
+pub fn plan_of_rollback(
+    platform: &Platform,
+    target: String,
+    restores: Vec<Restore>,
+    unwell: Vec<ServiceName>,
+    now: Timestamp,
+) -> Plan {
+    let mut warnings = Vec::new();
+    for restore in &restores {
+        let service = platform.service(&restore.service.0);
+        let is_stateful = service.is_some_and(|service| service.is_stateful);
+        if is_stateful && restore.before.configuration.is_some() {
+            warnings.push(format!(
+                "{} keeps data: its program goes back, its data stays as it is",
+                restore.service
+            ));
+        }
+    }
+    Plan {
+        id: 0,
+        kind: Kind::RollBack,
+        platform: platform.name.clone(),
+        target,
+        environment: platform.environment,
+        created_at: now,
+        expires_at: now + VALID_FOR,
+        phases: Vec::new(),
+        desired: Vec::new(),
+        deployed: Vec::new(),
+        triggers: Vec::new(),
+        trigger_hold: platform.rollback_hold,
+        trigger_window: platform.rollback_window,
+        restores,
+        warnings,
+        preflight: Vec::new(),
+        unwell,
+    }
+}
+
+fn planned(phase: &Phase) -> PlannedPhase {
+    PlannedPhase {
+        name: phase.name.clone(),
+        steps: phase.steps.clone(),
+        changes: Vec::new(),
+        gate: phase.gate.clone(),
+        stable_for: phase.stable_for,
+        gate_timeout: phase.gate_timeout,
+        window: phase.window,
+        before: phase.before.iter().filter_map(hook).collect(),
+        after: phase.after.iter().filter_map(hook).collect(),
+        on_failure: phase.on_failure,
+        on_driver_loss: phase.on_driver_loss,
+        needs_approval: phase.needs_approval,
+        status_word: phase.status_word.clone(),
+        expected: phase.expected,
+        sums: Sums::default(),
+    }
+}
+
+fn planned_loose(platform: &Platform, loose: &Loose) -> PlannedPhase {
+    PlannedPhase {
+        name: loose.name.clone(),
+        steps: crate::runtime::order::waves(platform, &loose.services),
+        changes: Vec::new(),
+        gate: vec![],
+        stable_for: Duration::ZERO,
+        gate_timeout: LOOSE_TIMEOUT,
+        window: platform.rollback_window,
+        before: Vec::new(),
+        after: Vec::new(),
+        on_failure: OnFailure::default(),
+        on_driver_loss: OnDriverLoss::default(),
+        needs_approval: false,
+        status_word: None,
+        expected: None,
+        sums: Sums::default(),
+    }
+}
+
+/// A hook of a file that is not trusted does nothing; such a file is not deployed at all.
+fn hook(hook: &Hook) -> Option<PlannedHook> {
+    let action = match &hook.action {
+        HookAction::Exec { service, command } => PlannedAction::Exec {
+            service: service.clone(),
+            command: command.clone(),
+        },
+        HookAction::Http { method, url } => PlannedAction::Http {
+            method: (*method).to_owned(),
+            url: url.expose_secret().to_owned(),
+        },
+        HookAction::Withheld => return None,
+    };
+    Some(PlannedHook {
+        action,
+        check: hook.check.clone(),
+        timeout: hook.timeout,
+    })
+}
+
+/// Services of earlier phases, where they are there: they count in gates and sums.
+fn deployed_before(
+    chosen: &Chosen<'_>,
+    platform: &Platform,
+    material: &Material<'_>,
+) -> Vec<ServiceName> {
+    let in_plan: Vec<&ServiceName> = match chosen {
+        Chosen::Phases(phases) => phases
+            .iter()
+            .flat_map(|phase| phase.steps.iter().flatten())
+            .collect(),
+        Chosen::Services(loose) => loose.services.iter().collect(),
+    };
+    let Ok(observed) = &material.observed else {
+        return Vec::new();
+    };
+    let is_there = |name: &ServiceName| {
+        observed
+            .iter()
+            .find(|one| one.service == *name)
+            .is_some_and(|one| {
+                !matches!(one.state, ServiceState::Absent | ServiceState::Unknown(_))
+            })
+    };
+    platform
+        .services
+        .iter()
+        .map(|service| &service.name)
+        .filter(|name| !in_plan.contains(name) && is_there(name))
+        .cloned()
+        .collect()
+}
+
+fn change(name: &ServiceName, material: &Material<'_>) -> ServiceChange {
+    let desired = material.desired.iter().find(|one| one.service == *name);
+    let observed = material
+        .observed
+        .as_ref()
+        .ok()
+        .and_then(|all| all.iter().find(|one| one.service == *name));
+    let action = action(desired, observed);
+    let image = desired.and_then(|desired| desired.image.clone());
+    let image_before = observed.and_then(|observed| observed.image.clone());
+    let has_other_image = match (observed, desired) {
+        (Some(observed), Some(desired)) => {
+            observed.image.is_some()
+                && observed.image != desired.image
+                && observed.image != desired.image_id
+                && observed.configuration.as_ref() != Some(&desired.digest)
+        }
+        _ => false,
+    };
+    let is_stateful = material
+        .platform
+        .service(&name.0)
+        .is_some_and(|service| service.is_stateful);
+    let irreversible = (is_stateful && has_other_image).then(|| {
+        format!(
+            "{name} keeps data and gets another image: an older one over its data is no way back"
+        )
+    });
+    ServiceChange {
+        service: name.clone(),
+        drift: observed.and_then(|observed| drift(observed, material.left.get(&name.0))),
+        image_before: has_other_image.then_some(image_before).flatten(),
+        image,
+        irreversible,
+        not_restored: match action {
+            ChangeAction::Keep => Vec::new(),
+            _ => desired
+                .map(|desired| desired.not_restored.clone())
+                .unwrap_or_default(),
+        },
+        problem: match desired {
+            Some(desired) => desired.problem.clone(),
+            None => Some("the runtime did not say how it should run".into()),
+        },
+        action,
+    }
+}
+
+fn action(desired: Option<&Desired>, observed: Option<&Observed>) -> ChangeAction {
+    let (Some(desired), Some(observed)) = (desired, observed) else {
+        return ChangeAction::Unknown;
+    };
+    let is_same = observed.configuration.as_deref() == Some(desired.digest.as_str());
+    match (&observed.state, is_same) {
+        (ServiceState::Unknown(_), _) => ChangeAction::Unknown,
+        (ServiceState::Absent, _) => ChangeAction::Create,
+        (_, false) => ChangeAction::Replace,
+        (ServiceState::Exited(_), true) => ChangeAction::Start,
+        (_, true) => ChangeAction::Keep,
+    }
+}
+
+/// Whether somebody else changed what a run of ours left, or what is there was never ours.
+fn drift(observed: &Observed, left: Option<&Left>) -> Option<String> {
+    if matches!(
+        observed.state,
+        ServiceState::Absent | ServiceState::Unknown(_)
+    ) {
+        return None;
+    }
+    let left = left?;
+    match (&observed.live, &left.live) {
+        (Some(now), Some(then)) if now != then => {
+            Some(format!("changed by hand since run {}", left.run))
+        }
+        _ => None,
+    }
+}
+
+fn sums(platform: &Platform, capacity: &Capacity, services: &[ServiceName]) -> Sums {
+    let mut sums = Sums::default();
+    for name in services {
+        let Some(service) = platform.service(&name.0) else {
+            continue;
+        };
+        let copies = match platform.runtime {
+            RuntimeKind::Kubernetes { .. } => {
+                service.replicas.map_or(1, |(least, _)| u64::from(least))
+            }
+            // One container or process each.
+            _ => 1,
+        };
+        match service.memory {
+            Some(memory) => sums.memory.0 += memory.0 * copies,
+            None => sums.without_limit += 1,
+        }
+        sums.cpu.0 += service.cpu.map_or(0, |cpu| cpu.0) * copies;
+    }
+    let outside = capacity.external_memory.map_or(0, |memory| memory.0);
+    let share = |used: u64, all: Option<u64>| {
+        all.filter(|all| *all > 0)
+            .map(|all| Percent::of(used as f64, all as f64))
+    };
+    sums.memory_share = share(sums.memory.0 + outside, capacity.memory.map(|one| one.0));
+    sums.cpu_share = share(sums.cpu.0, capacity.cpu.map(|one| one.0));
+    sums
+}
+
+fn warnings(platform: &Platform, phases: &[PlannedPhase], material: &Material<'_>) -> Vec<String> {
+    use crate::platform::model::Condition;
+    let mut warnings = Vec::new();
+    for phase in phases {
+        for condition in &phase.gate {
+            let (share, bound, what) = match condition {
+                Condition::MemoryBelow(bound) => (phase.sums.memory_share, bound, "memory"),
+                Condition::CpuBelow(bound) => (phase.sums.cpu_share, bound, "cpu"),
+                _ => continue,
+            };
+            if let Some(share) = share
+                && share.0 >= bound.0
+            {
+                warnings.push(format!(
+                    "{}: the {what} limits add up to {share} of the capacity, its gate wants less \
+                     than {bound}: it passes only while services stay below their limits",
+                    phase.name
+                ));
+            }
+        }
+        let budget = platform
+            .phase(&phase.name)
+            .and_then(|phase| phase.budget.memory);
+        if let Some(budget) = budget
+            && phase.sums.memory > budget
+        {
+            warnings.push(format!(
+                "{}: the memory limits add up to {}, its budget is {budget}",
+                phase.name, phase.sums.memory
+            ));
+        }
+    }
+    let in_plan: Vec<&ServiceName> = phases.iter().flat_map(PlannedPhase::services).collect();
+    for name in &in_plan {
+        let Some(service) = platform.service(&name.0) else {
+            continue;
+        };
+        for need in &service.needs {
+            let is_there = in_plan.contains(&need) || !is_absent(need, material);
+            if !is_there {
+                warnings.push(format!(
+                    "{name} needs {need}, which does not run and is not in the plan"
+                ));
+            }
+        }
+    }
+    warnings
+}
+
+pub(super) fn is_absent(name: &ServiceName, material: &Material<'_>) -> bool {
+    match &material.observed {
+        Ok(observed) => observed
+            .iter()
+            .find(|one| one.service == *name)
+            .is_none_or(|one| matches!(one.state, ServiceState::Absent | ServiceState::Exited(_))),
+        // Nobody knows.
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,462 @@
+//! What the journal of a run says: the events, folded. Pure.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{
+    event::{Baseline, EndState, Entry, Event, HookAt, HookOutcome, HookPlace, ServiceEnd},
+    gate::ConditionReading,
+    plan::{Kind, Plan, Restore},
+};
+use crate::{
+    platform::ServiceName,
+    runtime::{Before, RunningCommand},
+};
+
+/// What a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    AwaitingApproval,
+    Running,
+    Paused,
+    RollingBack,
+    /// A hook may have run or not: a person has to say.
+    Unknown,
+    /// Something could not be taken back: a person has to look.
+    Stuck,
+    Ended(EndState),
+}
+
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AwaitingApproval => "awaiting_approval",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::RollingBack => "rolling_back",
+            Self::Unknown => "unknown",
+            Self::Stuck => "stuck",
+            Self::Ended(EndState::Succeeded) => "succeeded",
+            Self::Ended(EndState::Failed) => "failed",
+            Self::Ended(EndState::RolledBack) => "rolled_back",
+            Self::Ended(EndState::Accepted) => "accepted",
+            Self::Ended(EndState::Cancelled) => "cancelled",
+        }
+    }
+
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Ended(_))
+    }
+
+    /// Whether a driver has something to do without being told.
+    pub fn is_active(self) -> bool {
+        matches!(self, Self::Running | Self::RollingBack)
+    }
+}
+
+/// Everything that is known of a run.
+#[derive(Debug, Clone)]
+pub struct RunState {
+    pub status: Status,
+    /// Why it is so.
+    pub reason: Option<String>,
+    pub by: String,
+    pub created_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    pub phases: Vec<PhaseProgress>,
+    /// What services were before this run touched them, in the order in which it did.
+    pub touched: Vec<Touched>,
+    /// Services that were taken back, and what went wrong with them.
+    pub restored: BTreeMap<ServiceName, Option<String>>,
+    /// The service that is being taken back.
+    pub restoring: Option<ServiceName>,
+    /// Why everything is taken back, where it is.
+    pub rollback: Option<String>,
+    /// Why the phase at work failed, until somebody decides.
+    pub failure: Option<Failure>,
+    pub is_paused: bool,
+    /// A hook of which nobody knows whether it ran.
+    pub open_hook: Option<HookAt>,
+    pub driver: Option<RunningCommand>,
+    /// A driver may take it without being told: it is new, or somebody decided.
+    pub is_released: bool,
+    /// How many drivers took it.
+    pub drivers: u32,
+    /// Commands that began and may still be at work.
+    pub commands: Vec<RunningCommand>,
+    /// Hooks that changed something.
+    pub hooks_done: u32,
+    pub last_seq: i64,
+}
+
+/// Why a phase failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    pub phase: Option<usize>,
+    pub reason: String,
+    pub is_trigger: bool,
+}
+
+/// How far a phase is.
+#[derive(Debug, Clone, Default)]
+pub struct PhaseProgress {
+    pub begun_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    pub is_approved: bool,
+    pub steps: Vec<StepProgress>,
+    pub services: Vec<ServiceEnd>,
+    pub gate_began_at: Option<Timestamp>,
+    pub is_gate_passed: bool,
+    pub promoted: Option<String>,
+    /// Of the gate, when it passed or failed.
+    pub readings: Vec<ConditionReading>,
+    pub baseline: Baseline,
+    pub before: Vec<Option<HookOutcome>>,
+    pub after: Vec<Option<HookOutcome>>,
+    pub failure: Option<String>,
+}
+
+impl PhaseProgress {
+    pub fn took(&self) -> Option<Duration> {
+        let (begun, ended) = (self.begun_at?, self.ended_at?);
+        Duration::try_from(ended.duration_since(begun)).ok()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum StepProgress {
+    #[default]
+    Waiting,
+    /// Acted on, or about to be.
+    Begun,
+    /// Acted on.
+    Ended,
+    /// Up.
+    Ready,
+}
+
+/// A service that a run touched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Touched {
+    pub service: ServiceName,
+    pub before: Before,
+    pub phase: usize,
+}
+
+impl RunState {
+    pub fn of(plan: &Plan, entries: &[Entry]) -> Self {
+        let phases = plan.phases.iter().map(|phase| PhaseProgress {
+            steps: vec![StepProgress::Waiting; phase.steps.len()],
+            before: vec![None; phase.before.len()],
+            after: vec![None; phase.after.len()],
+            ..PhaseProgress::default()
+        });
+        let mut state = Self {
+            status: Status::Running,
+            reason: None,
+            by: String::new(),
+            created_at: None,
+            ended_at: None,
+            phases: phases.collect(),
+            touched: Vec::new(),
+            restored: BTreeMap::new(),
+            restoring: None,
+            rollback: (plan.kind == Kind::RollBack).then(String::new),
+            failure: None,
+            is_paused: false,
+            open_hook: None,
+            driver: None,
+            is_released: true,
+            drivers: 0,
+            commands: Vec::new(),
+            hooks_done: 0,
+            last_seq: 0,
+        };
+        if plan.kind == Kind::RollBack {
+            state.status = Status::RollingBack;
+        }
+        for entry in entries {
+            state.take(entry);
+        }
+        state
+    }
+
+    /// One event more.
+    pub fn take(&mut self, entry: &Entry) {
+        self.last_seq = entry.seq;
+        match &entry.event {
+            Event::Created {
+                by,
+                reason,
+                awaits_approval,
+            } => {
+                self.created_at = Some(entry.at);
+                self.by.clone_from(by);
+                self.reason.clone_from(reason);
+                if *awaits_approval {
+                    self.status = Status::AwaitingApproval;
+                }
+            }
+            Event::Approved { phase: None, .. } => {
+                self.is_released = true;
+                self.status = self.working();
+            }
+            Event::Approved {
+                phase: Some(phase), ..
+            } => {
+                if let Some(phase) = self.phases.get_mut(*phase) {
+                    phase.is_approved = true;
+                }
+                self.is_released = true;
+                self.status = self.working();
+            }
+            Event::Driving { process, .. } => {
+                self.driver = Some(process.clone());
+                self.is_released = false;
+                self.drivers += 1;
+                // Those of the driver before were ended by this one before it went on.
+                self.commands.clear();
+            }
+            Event::CommandBegun { command } => self.commands.push(command.clone()),
+            Event::Paused { reason, .. } => {
+                self.is_paused = true;
+                self.reason = Some(reason.clone());
+                self.status = Status::Paused;
+            }
+            Event::Resumed { reason, .. } => self.resume(reason.as_deref()),
+            Event::Triggered { reason } => {
+                self.failure = Some(Failure {
+                    phase: self.phase_at_work(),
+                    reason: reason.clone(),
+                    is_trigger: true,
+                });
+                self.reason = Some(reason.clone());
+            }
+            Event::RollbackBegun { reason, .. } => {
+                self.rollback = Some(reason.clone());
+                self.reason = Some(reason.clone());
+                self.is_paused = false;
+                self.failure = None;
+                self.open_hook = None;
+                self.status = Status::RollingBack;
+            }
+            Event::RestoreBegun { service, .. } => self.restoring = Some(service.clone()),
+            Event::RestoreEnded {
+                service, problem, ..
+            } => {
+                self.restoring = None;
+                self.restored.insert(service.clone(), problem.clone());
+            }
+            Event::Ended { state, reason, .. } => {
+                self.status = Status::Ended(*state);
+                self.ended_at = Some(entry.at);
+                if reason.is_some() {
+                    self.reason.clone_from(reason);
+                }
+            }
+            Event::ApprovalAsked { .. } => self.status = Status::AwaitingApproval,
+            Event::Stuck { reason } => {
+                self.status = Status::Stuck;
+                self.reason = Some(reason.clone());
+            }
+            Event::Note { .. } => {}
+            _ => self.take_of_phase(entry),
+        }
+    }
+
+    fn take_of_phase(&mut self, entry: &Entry) {
+        match &entry.event {
+            Event::PhaseBegun { phase } => {
+                self.with(*phase, |phase| phase.begun_at = Some(entry.at));
+            }
+            Event::HookBegun { hook } => self.open_hook = Some(*hook),
+            Event::HookEnded { hook, outcome } => self.hook_ended(*hook, outcome),
+            Event::StepBegun {
+                phase,
+                step,
+                before,
+            } => {
+                for before in before {
+                    // What it was before the first touch is what it goes back to.
+                    if self.touched.iter().all(|one| one.service != before.service) {
+                        self.touched.push(Touched {
+                            service: before.service.clone(),
+                            before: before.clone(),
+                            phase: *phase,
+                        });
+                    }
+                }
+                self.with_step(*phase, *step, StepProgress::Begun);
+            }
+            Event::StepEnded {
+                phase,
+                step,
+                services,
+            } => {
+                self.commands.clear();
+                self.with_step(*phase, *step, StepProgress::Ended);
+                self.with(*phase, |phase| {
+                    for end in services {
+                        phase.services.retain(|one| one.service != end.service);
+                        phase.services.push(end.clone());
+                    }
+                });
+            }
+            Event::StepReady { phase, step } => {
+                self.with_step(*phase, *step, StepProgress::Ready);
+            }
+            Event::GateBegun { phase } => {
+                self.with(*phase, |phase| phase.gate_began_at = Some(entry.at));
+            }
+            Event::GatePassed {
+                phase,
+                readings,
+                baseline,
+                promoted,
+            } => self.with(*phase, |phase| {
+                phase.is_gate_passed = true;
+                phase.readings.clone_from(readings);
+                phase.baseline = *baseline;
+                phase.promoted.clone_from(promoted);
+            }),
+            Event::PhaseFailed {
+                phase,
+                reason,
+                readings,
+            } => {
+                self.failure = Some(Failure {
+                    phase: Some(*phase),
+                    reason: reason.clone(),
+                    is_trigger: false,
+                });
+                self.reason = Some(reason.clone());
+                self.with(*phase, |phase| {
+                    phase.failure = Some(reason.clone());
+                    phase.readings.clone_from(readings);
+                });
+            }
+            Event::PhaseEnded { phase } => {
+                self.with(*phase, |phase| phase.ended_at = Some(entry.at));
+            }
+            _ => {}
+        }
+    }
+
+    fn resume(&mut self, reason: Option<&str>) {
+        self.is_paused = false;
+        self.failure = None;
+        if let Some(reason) = reason {
+            self.reason = Some(reason.to_owned());
+        }
+        // What failed is tried again: the step that was not ready, the gate from its beginning,
+        // what could not be taken back.
+        self.restored.retain(|_, problem| problem.is_none());
+        for phase in self.phases.iter_mut().filter(|one| one.ended_at.is_none()) {
+            phase.failure = None;
+            phase.gate_began_at = None;
+            for step in &mut phase.steps {
+                if *step == StepProgress::Ended {
+                    *step = StepProgress::Begun;
+                }
+            }
+            for hook in phase.before.iter_mut().chain(&mut phase.after) {
+                if matches!(hook, Some(HookOutcome::Failed(_) | HookOutcome::Unknown(_))) {
+                    *hook = None;
+                }
+            }
+        }
+        // A hook that had begun when its driver was lost stays open: its check tells, or a person.
+        self.status = self.working();
+    }
+
+    fn hook_ended(&mut self, hook: HookAt, outcome: &HookOutcome) {
+        self.open_hook = None;
+        match outcome {
+            HookOutcome::Done => self.hooks_done += 1,
+            HookOutcome::Unknown(reason) => {
+                self.hooks_done += 1;
+                self.status = Status::Unknown;
+                self.reason = Some(reason.clone());
+            }
+            HookOutcome::TakenAsDone => self.status = self.working(),
+            HookOutcome::DoneBefore | HookOutcome::Failed(_) => {}
+        }
+        let outcome = outcome.clone();
+        self.with(hook.phase, |phase| {
+            let hooks = match hook.place {
+                HookPlace::Before => &mut phase.before,
+                HookPlace::After => &mut phase.after,
+            };
+            if let Some(place) = hooks.get_mut(hook.index) {
+                *place = Some(outcome);
+            }
+        });
+    }
+
+    fn working(&self) -> Status {
+        match self.rollback {
+            Some(_) => Status::RollingBack,
+            None => Status::Running,
+        }
+    }
+
+    fn with(&mut self, phase: usize, change: impl FnOnce(&mut PhaseProgress)) {
+        if let Some(phase) = self.phases.get_mut(phase) {
+            change(phase);
+        }
+    }
+
+    fn with_step(&mut self, phase: usize, step: usize, progress: StepProgress) {
+        self.with(phase, |phase| {
+            if let Some(step) = phase.steps.get_mut(step) {
+                *step = progress;
+            }
+        });
+    }
+
+    /// A hook that a person has to speak about: it failed, or nobody knows whether it ran.
+    pub fn unfinished_hook(&self) -> Option<HookAt> {
+        let phase = self.phase_at_work()?;
+        let progress = self.phases.get(phase)?;
+        let position = |hooks: &[Option<HookOutcome>]| {
+            hooks.iter().position(|hook| {
+                matches!(hook, Some(HookOutcome::Failed(_) | HookOutcome::Unknown(_)))
+            })
+        };
+        let (place, index) = match (position(&progress.before), position(&progress.after)) {
+            (Some(index), _) => (HookPlace::Before, index),
+            (None, Some(index)) => (HookPlace::After, index),
+            (None, None) => return None,
+        };
+        Some(HookAt {
+            phase,
+            place,
+            index,
+        })
+    }
+
+    /// The phase that has begun and has not ended; of a run that has not begun none.
+    pub fn phase_at_work(&self) -> Option<usize> {
+        self.phases
+            .iter()
+            .position(|phase| phase.begun_at.is_some() && phase.ended_at.is_none())
+    }
+
+    /// What is taken back, newest first: of a run that deploys everything that it touched.
+    pub fn to_restore(&self, plan: &Plan, run: i64) -> Vec<Restore> {
+        match plan.kind {
+            Kind::RollBack => plan.restores.clone(),
+            Kind::Deploy => self
+                .touched
+                .iter()
+                .rev()
+                .map(|touched| Restore {
+                    service: touched.service.clone(),
+                    before: touched.before.clone(),
+                    run,
+                })
+                .collect(),
+        }
+    }
+}

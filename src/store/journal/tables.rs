@@ -1,0 +1,48 @@
+//! The tables of the journal, and how an older file comes to have them.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::JournalError;
+
+/// Counts up with each migration. Migrations only add, so that an older program goes on with a
+/// file that a newer one opened; a file that is not of this line is not opened.
+const VERSION: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE plan (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, target TEXT NOT NULL, digest TEXT NOT NULL,
+    expires INTEGER NOT NULL, body TEXT NOT NULL, run INTEGER);
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, plan INTEGER NOT NULL, target TEXT NOT NULL,
+    state TEXT NOT NULL, is_open INTEGER NOT NULL, created INTEGER NOT NULL,
+    updated INTEGER NOT NULL);
+CREATE UNIQUE INDEX run_open ON run (target) WHERE is_open;
+CREATE INDEX run_target ON run (target, id);
+CREATE TABLE event (
+    run INTEGER NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (run, seq)) WITHOUT ROWID;
+CREATE TABLE request (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL, at INTEGER NOT NULL,
+    verb TEXT NOT NULL, asked_by TEXT NOT NULL, reason TEXT, is_taken INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE left_by (
+    target TEXT NOT NULL, service TEXT NOT NULL, run INTEGER NOT NULL, at INTEGER NOT NULL,
+    live TEXT, image TEXT, PRIMARY KEY (target, service)) WITHOUT ROWID;
+CREATE TABLE target (
+    name TEXT PRIMARY KEY, environment TEXT NOT NULL) WITHOUT ROWID;
+";
+
+pub fn migrate(connection: &mut Connection) -> Result<(), JournalError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > VERSION {
+        return Err(JournalError::Newer {
+            found,
+            known: VERSION,
+        });
+    }
+    if found < 1 {
+        transaction.execute_batch(TABLES)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+    }
+    Ok(transaction.commit()?)
+}

@@ -1,0 +1,375 @@
+//! What the deployment tools share: who asks, which phases are meant, what a run is.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use super::{Context, ErrorCode, ToolError, platform};
+use crate::{
+    answer::{Answer, Table, time as times},
+    deploy::{
+        DeployError, Deployments, Plan, Status,
+        deployments::Seen,
+        gate,
+        plan::{ChangeAction, Kind, PlannedPhase, ServiceChange},
+        state::{PhaseProgress, StepProgress},
+        story,
+    },
+    platform::{Phase, Platform, ServiceName},
+};
+
+/// Who asks, in the journal.
+pub const BY: &str = "an MCP client";
+
+/// The most that a call waits for a change.
+pub const LONGEST_WAIT: u64 = 45;
+/// Of a call so much is left for the answer.
+const FOR_THE_ANSWER: Duration = Duration::from_secs(3);
+
+/// Deployments of the platform of this call.
+pub fn deployments(context: &Context) -> Result<Deployments, ToolError> {
+    Ok(Deployments::of(context.platform()?)?)
+}
+
+/// `run-7`, `run 7` or `7`.
+pub fn run_number(argument: &str, written: &str) -> Result<i64, ToolError> {
+    let bare = written
+        .trim()
+        .trim_start_matches("run")
+        .trim_start_matches(['-', ' ']);
+    bare.parse().ok().filter(|run| *run > 0).ok_or_else(|| {
+        ToolError::invalid(
+            argument,
+            format!("`{written}` is no run"),
+            "give the number of a run, as deploy_phase and get_deployment with history tell it",
+        )
+    })
+}
+
+/// Waits as long as the caller asked for, and as the call allows.
+pub fn until(context: &Context, wait: Option<u64>) -> Instant {
+    let asked = Duration::from_secs(wait.unwrap_or(0).min(LONGEST_WAIT));
+    let allowed = context.deadline().checked_sub(FOR_THE_ANSWER);
+    let asked = Instant::now() + asked;
+    allowed.map_or(asked, |allowed| asked.min(allowed))
+}
+
+/// Phases by name or number, in the order of the platform; all of them up to `through`; all
+/// without either.
+pub fn phases<'a>(
+    platform: &'a Platform,
+    named: Option<&[String]>,
+    through: Option<&str>,
+) -> Result<Vec<&'a Phase>, ToolError> {
+    if platform.phases.is_empty() {
+        return Err(ToolError::new(
+            ErrorCode::InvalidArgument,
+            format!("the file of the platform {} gives no phases", platform.name),
+        )
+        .then("give `services`, or write `phases` into the platform file"));
+    }
+    let chosen: Vec<&Phase> = match (named, through) {
+        (Some(_), Some(_)) => {
+            return Err(ToolError::invalid(
+                "through",
+                "both `phases` and `through` are given",
+                "give one of them",
+            ));
+        }
+        (Some(names), None) => {
+            let wanted: Vec<&Phase> = names
+                .iter()
+                .map(|name| self::platform::phase(platform, name))
+                .collect::<Result<_, _>>()?;
+            platform
+                .phases
+                .iter()
+                .filter(|phase| wanted.iter().any(|one| one.name == phase.name))
+                .collect()
+        }
+        (None, Some(name)) => {
+            let last = self::platform::phase(platform, name)?;
+            let count = platform
+                .phases
+                .iter()
+                .position(|phase| phase.name == last.name)
+                .map_or(0, |at| at + 1);
+            platform.phases.iter().take(count).collect()
+        }
+        (None, None) => platform.phases.iter().collect(),
+    };
+    if chosen.is_empty() {
+        return Err(ToolError::invalid(
+            "phases",
+            "no phase is named",
+            "name at least one, or leave it out for all",
+        ));
+    }
+    Ok(chosen)
+}
+
+/// Steps as one line: `postgresql > redis + rabbitmq`.
+pub fn steps(phase: &PlannedPhase) -> String {
+    let steps: Vec<String> = phase
+        .steps
+        .iter()
+        .map(|step| {
+            let names: Vec<&str> = step.iter().map(|name| name.0.as_str()).collect();
+            names.join(" + ")
+        })
+        .collect();
+    steps.join(" > ")
+}
+
+/// What becomes of the services of a phase, shortly: `create all`, `replace api; keep 4`.
+pub fn changes(phase: &PlannedPhase) -> String {
+    let mut by_action: BTreeMap<ChangeAction, Vec<&ServiceChange>> = BTreeMap::new();
+    for change in &phase.changes {
+        by_action.entry(change.action).or_default().push(change);
+    }
+    if let (1, Some((action, all))) = (by_action.len(), by_action.first_key_value()) {
+        return match all.len() {
+            1 => action.as_str().to_owned(),
+            count => format!("{} all {count}", action.as_str()),
+        };
+    }
+    let parts: Vec<String> = by_action
+        .iter()
+        .map(|(action, all)| match action {
+            ChangeAction::Keep => format!("keep {}", all.len()),
+            _ => {
+                let names: Vec<&str> = all.iter().map(|one| one.service.0.as_str()).collect();
+                format!("{} {}", action.as_str(), names.join(", "))
+            }
+        })
+        .collect();
+    parts.join("; ")
+}
+
+/// The conditions of a gate as one line.
+pub fn gate_text(phase: &PlannedPhase) -> String {
+    let conditions: Vec<String> = phase.gate.iter().map(gate::text).collect();
+    let mut text = conditions.join(", ");
+    if !phase.stable_for.is_zero() && !phase.gate.is_empty() {
+        text.push_str(&format!(" for {}", gate::length(phase.stable_for)));
+    }
+    text
+}
+
+/// A run as every tool tells it.
+pub fn put_run(answer: &mut Answer, context: &Context, seen: &Seen, lines: usize) {
+    let (plan, state) = (&seen.reading.plan, &seen.reading.state);
+    answer.put("run", seen.row.id);
+    answer.put("state", seen.status());
+    if plan.kind == Kind::RollBack {
+        answer.put("kind", "rollback");
+    }
+    if let Some(reason) = &state.reason {
+        answer.put("reason", reason.as_str());
+    }
+    if let Some(began) = state.created_at {
+        let end = state.ended_at.unwrap_or(context.now);
+        let took = end.as_millisecond() - began.as_millisecond();
+        answer.put("began", times::text(began.as_millisecond()));
+        answer.put("took", times::length(took));
+    }
+    if !plan.phases.is_empty() {
+        let mut table = Table::new(&["name", "state", "ready", "gate", "took", "expected"]);
+        for (planned, progress) in plan.phases.iter().zip(&state.phases) {
+            table.push(phase_row(planned, progress, seen, context));
+        }
+        answer.put("phases", table.into_value());
+    }
+    if state.rollback.is_some() {
+        let all = state.to_restore(plan, seen.row.id).len();
+        let done = state
+            .restored
+            .values()
+            .filter(|problem| problem.is_none())
+            .count();
+        answer.put("taken_back", format!("{done} of {all}"));
+    }
+    let told: Vec<Value> = seen
+        .reading
+        .entries
+        .iter()
+        .filter_map(|entry| {
+            let line = story::line(plan, entry)?;
+            let at = times::text(entry.at.as_millisecond());
+            // The date stands in `began`.
+            let at = at.get(11..19).map_or(at.as_str(), |time| time).to_owned();
+            Some(Value::from(format!("{at} {line}")))
+        })
+        .collect();
+    let skipped = told.len().saturating_sub(lines);
+    if skipped > 0 {
+        answer.put("earlier_lines", skipped);
+    }
+    answer.put_list("timeline", told.into_iter().skip(skipped).collect());
+    if let Some(next) = next_step(seen) {
+        answer.put("next_step", next);
+    }
+}
+
+fn phase_row(
+    planned: &PlannedPhase,
+    progress: &PhaseProgress,
+    seen: &Seen,
+    context: &Context,
+) -> Vec<Value> {
+    let ready: usize = planned
+        .steps
+        .iter()
+        .zip(&progress.steps)
+        .filter(|(_, progress)| **progress == StepProgress::Ready)
+        .map(|(services, _)| services.len())
+        .sum();
+    let all: usize = planned.steps.iter().map(Vec::len).sum();
+    let state = if progress.ended_at.is_some() {
+        "done"
+    } else if progress.failure.is_some() {
+        "failed"
+    } else if progress.begun_at.is_none() {
+        "waiting"
+    } else if progress.gate_began_at.is_some() && !progress.is_gate_passed {
+        "at its gate"
+    } else {
+        "at work"
+    };
+    let unmet = match progress.readings.is_empty() || progress.is_gate_passed {
+        true => String::new(),
+        false => gate::unmet(&progress.readings),
+    };
+    let gate = match (&progress.promoted, progress.is_gate_passed) {
+        (Some(_), _) => "let pass".to_owned(),
+        (None, true) => "passed".to_owned(),
+        (None, false) => unmet,
+    };
+    let took = progress.begun_at.map(|begun| {
+        let end = progress
+            .ended_at
+            .or(seen.reading.state.ended_at)
+            .unwrap_or(context.now);
+        times::length(end.as_millisecond() - begun.as_millisecond())
+    });
+    let expected = planned
+        .expected
+        .map(|(from, to)| format!("{} to {}", gate::length(from), gate::length(to)));
+    vec![
+        planned.name.as_str().into(),
+        state.into(),
+        format!("{ready} of {all}").into(),
+        gate.into(),
+        took.into(),
+        expected.into(),
+    ]
+}
+
+/// What a reader can do now.
+fn next_step(seen: &Seen) -> Option<String> {
+    let run = seen.row.id;
+    if seen.is_interrupted() {
+        return Some(format!(
+            "its driver was lost and nothing goes on by itself: control_deployment with run {run} \
+             and `resume`, `abort` (rolls back) or `accept`"
+        ));
+    }
+    Some(match seen.reading.state.status {
+        Status::AwaitingApproval => {
+            format!("a person approves it: `openpolicy-mcp approve {run}`; no tool can")
+        }
+        Status::Paused => format!(
+            "control_deployment with run {run}: `resume` tries again, `promote` lets the gate \
+             pass, `abort` rolls back, `accept` leaves all as it stands"
+        ),
+        Status::Unknown => format!(
+            "find out whether the hook ran, then control_deployment with run {run}: `promote` \
+             (it did), `resume` (run it again) or `abort`"
+        ),
+        Status::Stuck => format!(
+            "look at what stands in `reason`, then control_deployment with run {run}: `resume` \
+             tries again, `accept` leaves all as it stands"
+        ),
+        Status::Running | Status::RollingBack => {
+            format!("get_deployment with run {run} and `wait` tells when something changes")
+        }
+        Status::Ended(_) => return None,
+    })
+}
+
+/// Phases and what becomes of them.
+pub fn phase_table(plan: &Plan) -> Table {
+    let mut table = Table::new(&["name", "steps", "changes", "memory", "gate", "on_failure"]);
+    for phase in &plan.phases {
+        let share = phase
+            .sums
+            .memory_share
+            .map(|share| format!(" ({:.0}%)", share.0))
+            .unwrap_or_default();
+        table.push(vec![
+            phase.name.as_str().into(),
+            steps(phase).into(),
+            changes(phase).into(),
+            format!("{}{share}", phase.sums.memory).into(),
+            gate_text(phase).into(),
+            on_failure(phase).into(),
+        ]);
+    }
+    table
+}
+
+fn on_failure(phase: &PlannedPhase) -> Option<&'static str> {
+    use crate::platform::model::OnFailure;
+    // What is usual is not said.
+    match phase.on_failure {
+        OnFailure::Rollback => None,
+        OnFailure::Pause => Some("pause"),
+        OnFailure::Stop => Some("stop"),
+    }
+}
+
+/// Services that a plan restarts.
+pub fn restarted(plan: &Plan) -> Vec<&ServiceName> {
+    plan.phases
+        .iter()
+        .flat_map(|phase| &phase.changes)
+        .filter(|change| change.action == ChangeAction::Replace)
+        .map(|change| &change.service)
+        .collect()
+}
+
+impl From<DeployError> for ToolError {
+    fn from(error: DeployError) -> Self {
+        use DeployError as E;
+        let message = error.to_string();
+        match error {
+            E::Runtime(problem) => Self::from(problem),
+            E::NotTrusted(_) => Self::new(ErrorCode::Forbidden, message),
+            E::NoState => Self::new(ErrorCode::Unavailable, message),
+            E::NotADigest(_) => Self::new(ErrorCode::InvalidArgument, message).about("digest"),
+            E::NoPlan(_) => Self::new(ErrorCode::NotFound, message)
+                .about("digest")
+                .then("make a new plan with plan_deployment"),
+            E::Stale(_) => Self::new(ErrorCode::StalePlan, message)
+                .about("digest")
+                .then("make a new plan and look at what it says; nothing was changed"),
+            E::Busy { run, .. } => Self::new(ErrorCode::Conflict, message).then(format!(
+                "get_deployment with run {run} tells how far it is; nothing was changed"
+            )),
+            E::NoRun(_) => Self::new(ErrorCode::NotFound, message)
+                .about("run")
+                .then("get_deployment with `history` lists the runs"),
+            E::Refused { run, .. } => Self::new(ErrorCode::Conflict, message)
+                .then(format!("get_deployment with run {run} tells what it is")),
+            E::NothingToDo { .. } => Self::new(ErrorCode::Conflict, message),
+            E::NeedsPerson(_) => Self::new(ErrorCode::NeedsApproval, message),
+            E::NoDriver(_) => Self::new(ErrorCode::Unavailable, message)
+                .then("the run is in the journal: get_deployment shows it; `resume` tries again"),
+            E::Journal(_) | E::Book(_) => Self::new(ErrorCode::Unavailable, message)
+                .then("`openpolicy-mcp doctor` tells what is wrong with the state folder"),
+        }
+    }
+}

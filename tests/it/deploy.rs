@@ -1,0 +1,16 @@
+//! Deployments: the engine in a scripted world, under every fault that can be scripted.
+
+mod faults;
+mod gates;
+mod hooks;
+mod plans;
+mod world;
+
+/// Tools that are asked where something is deployed: in here.
+pub const TOOLS: &[&str] = &[
+    "control_deployment",
+    "deploy_phase",
+    "get_deployment",
+    "plan_deployment",
+    "roll_back",
+];

@@ -1,0 +1,369 @@
+//! A world in which services are names with a version: a runtime for the deploy engine whose every
+//! operation can fail, hang, or be the last that its driver does.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::FutureExt as _;
+use jiff::Timestamp;
+use openpolicy_mcp::{
+    deploy::{
+        engine::{DriveError, Driven, Engine, Tuning},
+        look::{Look, Order, Seen, ServiceSeen},
+    },
+    health::Verdict,
+    platform::ServiceName,
+    runtime::{
+        Applied, Before, Change, Desired, Exit, LogPage, LogQuery, Observed, Output, Problem,
+        RunningCommand, Runtime, ServiceState, Stopped, Usage, Work, values::AppliedOutcome,
+    },
+    store::Journal,
+};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// What is there.
+#[derive(Debug, Default)]
+pub struct Things {
+    /// Version by service; who is not in here is absent.
+    pub services: BTreeMap<String, u64>,
+    /// Services that never become healthy in a version.
+    pub ill: BTreeSet<(String, u64)>,
+    /// Services that cannot be made so.
+    pub refused: BTreeSet<String>,
+    /// Services that cannot be taken back.
+    pub held: BTreeSet<String>,
+    /// Percent; none: it cannot be read.
+    pub memory: Option<f64>,
+    pub tests_passing: Option<f64>,
+    /// How often each command of a hook ran.
+    pub ran: BTreeMap<String, u32>,
+    /// How a command ends; 0 where nothing is said.
+    pub exits: BTreeMap<String, i32>,
+    /// How often something was changed.
+    pub changes: u64,
+}
+
+/// The world and what becomes of its drivers.
+pub struct World {
+    pub things: Mutex<Things>,
+    operations: AtomicU64,
+    /// At this operation the driver is killed.
+    pub last_operation: AtomicU64,
+    killed: watch::Sender<bool>,
+}
+
+impl World {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            things: Mutex::new(Things {
+                memory: Some(30.0),
+                ..Things::default()
+            }),
+            operations: AtomicU64::new(0),
+            last_operation: AtomicU64::new(u64::MAX),
+            killed: watch::Sender::new(false),
+        })
+    }
+
+    pub fn things(&self) -> MutexGuard<'_, Things> {
+        self.things.lock().expect("the world")
+    }
+
+    pub fn versions(&self) -> BTreeMap<String, u64> {
+        self.things().services.clone()
+    }
+
+    /// Operations so far.
+    pub fn count(&self) -> u64 {
+        self.operations.load(Ordering::SeqCst)
+    }
+
+    /// The driver is killed at the operation after so many more.
+    pub fn kill_after(&self, operations: u64) {
+        self.last_operation
+            .store(self.count() + operations, Ordering::SeqCst);
+    }
+
+    pub fn spare(&self) {
+        self.last_operation.store(u64::MAX, Ordering::SeqCst);
+    }
+
+    /// Counts an operation; at the last one nothing comes back any more.
+    async fn operation(&self) {
+        let count = self.operations.fetch_add(1, Ordering::SeqCst);
+        if count >= self.last_operation.load(Ordering::SeqCst) {
+            self.killed.send_replace(true);
+            std::future::pending::<()>().await;
+        }
+    }
+
+    pub fn look(self: &Arc<Self>) -> Look {
+        let world = Arc::clone(self);
+        Arc::new(move |order: Order| {
+            let world = Arc::clone(&world);
+            async move {
+                world.operation().await;
+                world.seen(order)
+            }
+            .boxed()
+        })
+    }
+
+    fn seen(&self, order: Order) -> Seen {
+        let things = self.things();
+        let services = order.services.into_iter().map(|service| {
+            let version = things.services.get(&service.0);
+            let is_well =
+                version.is_some_and(|version| !things.ill.contains(&(service.0.clone(), *version)));
+            let verdict = if is_well { Verdict::Up } else { Verdict::Down };
+            ServiceSeen {
+                service,
+                verdict,
+                reason: (!is_well).then(|| "as scripted".to_owned()),
+                response: Some(Duration::from_millis(10)),
+                looks: 1,
+                failed: u32::from(!is_well),
+            }
+        });
+        let unread = || "as scripted".to_owned();
+        Seen {
+            services: services.collect(),
+            memory: things.memory.ok_or_else(unread),
+            cpu: Err(unread()),
+            memory_bytes: None,
+            ingestion_success: Err(unread()),
+            tests_passing: things.tests_passing.ok_or_else(unread),
+            age: Err(unread()),
+        }
+    }
+
+    pub fn engine(self: &Arc<Self>, journal: &Arc<Journal>) -> Engine {
+        Engine {
+            journal: Arc::clone(journal),
+            runtime: Arc::clone(self) as Arc<dyn Runtime>,
+            look: self.look(),
+            tuning: Tuning {
+                look_every: Duration::from_secs(1),
+                ask_every: Duration::from_millis(100),
+                restored_within: Duration::from_secs(30),
+            },
+        }
+    }
+
+    /// Drives until the run is over, waits for somebody, or its driver is killed (none).
+    pub async fn drive(
+        self: &Arc<Self>,
+        journal: &Arc<Journal>,
+        run: i64,
+    ) -> Option<Result<Driven, DriveError>> {
+        let engine = self.engine(journal);
+        let shutdown = CancellationToken::new();
+        self.killed.send_replace(false);
+        let mut killed = self.killed.subscribe();
+        tokio::select! {
+            biased;
+            _ = killed.wait_for(|is_killed| *is_killed) => None,
+            driven = engine.drive(run, driver(), &shutdown) => Some(driven),
+        }
+    }
+}
+
+pub fn driver() -> RunningCommand {
+    RunningCommand {
+        what: "driver".into(),
+        pid: 1,
+        started: 1,
+        boot: "this".into(),
+    }
+}
+
+/// A service in a version.
+pub fn desired(service: &str, version: u64) -> Desired {
+    Desired {
+        service: ServiceName(service.to_owned()),
+        configuration: json!(version),
+        digest: version.to_string(),
+        image: Some(format!("{service}:{version}")),
+        image_id: None,
+        problem: None,
+        not_restored: Vec::new(),
+    }
+}
+
+impl Runtime for World {
+    fn name(&self) -> &'static str {
+        "world"
+    }
+
+    fn target<'a>(&'a self) -> Work<'a, String> {
+        Box::pin(async { Ok("world".into()) })
+    }
+
+    fn resolve<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Desired>> {
+        Box::pin(async move { Ok(services.iter().map(|one| desired(&one.0, 1)).collect()) })
+    }
+
+    fn capture<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Before>> {
+        Box::pin(async move {
+            self.operation().await;
+            let things = self.things();
+            let before = services.iter().map(|service| {
+                let version = things.services.get(&service.0);
+                Before {
+                    service: service.clone(),
+                    configuration: version.map(|version| json!(version)),
+                    was_running: version.is_some(),
+                    image: version.map(|version| format!("{service}:{version}")),
+                }
+            });
+            Ok(before.collect())
+        })
+    }
+
+    fn observe<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Observed>> {
+        Box::pin(async move {
+            self.operation().await;
+            let things = self.things();
+            let observed = services.iter().map(|service| {
+                let version = things.services.get(&service.0);
+                let state = match version {
+                    Some(_) => ServiceState::Running,
+                    None => ServiceState::Absent,
+                };
+                Observed {
+                    configuration: version.map(ToString::to_string),
+                    live: version.map(ToString::to_string),
+                    image: version.map(|version| format!("{service}:{version}")),
+                    ..Observed::new(service.clone(), state)
+                }
+            });
+            Ok(observed.collect())
+        })
+    }
+
+    fn apply<'a>(&'a self, change: Change<'a>) -> Work<'a, Vec<Applied>> {
+        Box::pin(async move {
+            if let Some(on_command) = change.on_command {
+                on_command(&RunningCommand {
+                    what: "up".into(),
+                    ..driver()
+                })?;
+            }
+            let mut applied = Vec::new();
+            for desired in change.desired {
+                // Killed between two services of a step.
+                self.operation().await;
+                let mut things = self.things();
+                let name = desired.service.0.clone();
+                let version = desired.configuration.as_u64().expect("a version");
+                let outcome = if things.refused.contains(&name) {
+                    AppliedOutcome::Failed(Problem::failed("starting it", "refused"))
+                } else {
+                    match things.services.insert(name, version) {
+                        Some(before) if before == version => AppliedOutcome::Unchanged,
+                        Some(_) => AppliedOutcome::Replaced,
+                        None => AppliedOutcome::Started,
+                    }
+                };
+                if !matches!(outcome, AppliedOutcome::Unchanged) {
+                    things.changes += 1;
+                }
+                applied.push(Applied {
+                    service: desired.service.clone(),
+                    outcome,
+                    before: Before {
+                        service: desired.service.clone(),
+                        configuration: None,
+                        was_running: false,
+                        image: None,
+                    },
+                });
+            }
+            Ok(applied)
+        })
+    }
+
+    fn restore<'a>(&'a self, before: &'a Before) -> Work<'a, Applied> {
+        Box::pin(async move {
+            self.operation().await;
+            let name = before.service.0.clone();
+            let outcome = {
+                let mut things = self.things();
+                if things.held.contains(&name) {
+                    return Err(Problem::failed("taking it back", "held"));
+                }
+                let version = before.configuration.as_ref().and_then(|one| one.as_u64());
+                let former = match version {
+                    Some(version) => things.services.insert(name, version),
+                    None => things.services.remove(&name),
+                };
+                match former == version {
+                    true => AppliedOutcome::Unchanged,
+                    false => AppliedOutcome::Replaced,
+                }
+            };
+            // Killed when it is done and nobody has written it down.
+            self.operation().await;
+            Ok(Applied {
+                service: before.service.clone(),
+                outcome,
+                before: before.clone(),
+            })
+        })
+    }
+
+    fn stop<'a>(&'a self, _: &'a [ServiceName], _: Duration) -> Work<'a, Vec<Stopped>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn logs<'a>(&'a self, _: &'a LogQuery) -> Work<'a, LogPage> {
+        Box::pin(async { Ok(LogPage::default()) })
+    }
+
+    fn usage<'a>(&'a self, _: &'a [ServiceName]) -> Work<'a, Vec<Usage>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn exec<'a>(
+        &'a self,
+        _: &'a ServiceName,
+        command: &'a [String],
+        _: Duration,
+    ) -> Work<'a, Output> {
+        Box::pin(async move {
+            self.operation().await;
+            let line = command.join(" ");
+            let code = {
+                let mut things = self.things();
+                match line.strip_prefix("check ") {
+                    // Whether the command ran.
+                    Some(of) => i32::from(!things.ran.contains_key(of)),
+                    None => {
+                        *things.ran.entry(line.clone()).or_default() += 1;
+                        things.exits.get(&line).copied().unwrap_or(0)
+                    }
+                }
+            };
+            // Killed when it ran and nobody has written it down.
+            self.operation().await;
+            Ok(Output {
+                exit: Exit {
+                    code: Some(code),
+                    signal: None,
+                    at: Timestamp::now(),
+                    reason: None,
+                },
+                text: "said this".into(),
+                is_cut: false,
+            })
+        })
+    }
+}
