@@ -119,6 +119,17 @@ pub enum RuntimeHealth {
     Unhealthy,
 }
 
+impl RuntimeHealth {
+    /// One word, as answers have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
 /// What a runtime sees of one service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observed {

@@ -7,8 +7,10 @@ use serde_json::{Map, Value, json};
 use super::{Call, Context, Effect, Outcome, Tool, Toolset, arguments, platform, schema};
 use crate::{
     answer::{Answer, Budget, Table, time as times},
-    health::{Health, ServiceHealth},
+    health::{Health, ServiceHealth, Watch},
+    observe::logs::Secrets,
     platform::{Platform, Service},
+    runtime::ServiceState,
 };
 
 const NAME: &str = "get_service";
@@ -28,6 +30,7 @@ pub const TOOL: Tool = Tool {
                 ("service", schema::string()),
                 ("state", schema::string()),
                 ("health", schema::object()),
+                ("runtime", schema::object()),
                 ("described", schema::object()),
                 ("needs", schema::table()),
                 ("needed_by", schema::table()),
@@ -64,6 +67,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         answer.put("state", now.verdict.as_str());
         answer.put("health", of_health(now));
     }
+    put_runtime(&mut answer, watch, service).await;
     answer.put("described", described(platform, service));
     answer.put(
         "needs",
@@ -104,6 +108,54 @@ fn of_health(service: &ServiceHealth) -> Value {
         told.insert(name.clone(), value.as_str().into());
     }
     told.into()
+}
+
+/// What carries it says of it now: which image, since when, how often it was started again.
+async fn put_runtime(answer: &mut Answer, watch: &Watch, service: &Service) {
+    let Ok(runtime) = watch.runtime() else {
+        return;
+    };
+    let seen = match runtime.observe(std::slice::from_ref(&service.name)).await {
+        Ok(seen) => seen,
+        Err(problem) => {
+            answer.warn(format!("could not look at the runtime: {problem}"));
+            return;
+        }
+    };
+    let Some(seen) = seen.first() else {
+        return;
+    };
+    if let ServiceState::Unknown(why) = &seen.state {
+        answer.warn(format!("could not look at the runtime: {why}"));
+        return;
+    }
+    let mut told = Map::new();
+    told.insert("kind".into(), runtime.name().into());
+    told.insert("state".into(), seen.state.as_str().into());
+    if let ServiceState::Exited(exit) | ServiceState::Restarting { last: exit, .. } = &seen.state {
+        told.insert("last_exit".into(), exit.to_string().into());
+    }
+    if let Some(health) = seen.health {
+        told.insert("health".into(), health.as_str().into());
+    }
+    let texts = [
+        ("image", &seen.image),
+        ("instance", &seen.instance),
+        ("note", &seen.note),
+    ];
+    for (name, text) in texts {
+        if let Some(text) = text {
+            told.insert(name.into(), Secrets::default().masked(text).into());
+        }
+    }
+    if let Some(started) = seen.started_at {
+        let at = times::text(started.as_millisecond());
+        told.insert("started_at".into(), at.into());
+    }
+    if seen.restarts > 0 {
+        told.insert("restarts".into(), seen.restarts.into());
+    }
+    answer.put("runtime", told);
 }
 
 /// What the platform file says of it.

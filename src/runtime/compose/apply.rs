@@ -143,7 +143,7 @@ impl ComposeRuntime {
         }
         let containers = found.of(&configuration.service);
         let is_one_shot = self.service(name)?.is_one_shot;
-        let is_so = !containers.is_empty()
+        let is_so = containers.len() == configuration.replicas()
             && containers.iter().all(|container| {
                 container.configuration().as_deref() == Some(desired.digest.as_str())
                     && (container.is_running() || is_one_shot && is_done(container))

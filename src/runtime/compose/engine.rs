@@ -307,4 +307,18 @@ mod tests {
         let ssh = told(at("ssh://far")).await;
         assert!(ssh.contains("ssh -L"), "{ssh}");
     }
+
+    #[tokio::test]
+    async fn a_socket_where_nobody_answers_is_told_soon() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("docker.sock");
+        // It takes connections and never says a word.
+        let _listener = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+        let engine = Engine::new(Ok(Address {
+            host: format!("unix://{}", path.display()),
+            certificates: None,
+        }));
+        let told = engine.client().await.map(|_| ()).expect_err("silence");
+        assert!(told.to_string().contains("no answer within"), "{told}");
+    }
 }

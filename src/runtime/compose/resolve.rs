@@ -24,7 +24,7 @@ const SHARED: [&str; 4] = ["networks", "volumes", "secrets", "configs"];
 /// Keys of a service that say what Compose does around it: what a service needs is waited for by
 /// us, profiles are chosen by now, and nothing is pulled again that is here. Compose 2 leaves all
 /// of them out of its hash.
-const AROUND: [&str; 4] = ["depends_on", "profiles", "pull_policy", "scale"];
+const AROUND: [&str; 3] = ["depends_on", "profiles", "pull_policy"];
 
 /// Of a configuration: Compose's own hash of the service, and the image that its name stands for,
 /// so that another image under the same name is a change.
@@ -240,6 +240,17 @@ impl Project {
                 .collect(),
             shared: self.shared.clone(),
         })
+    }
+}
+
+impl Configuration {
+    /// How many containers it asks for.
+    pub(super) fn replicas(&self) -> usize {
+        let own = self.services.get(&self.service);
+        let count =
+            own.and_then(|own| own.get("scale").or_else(|| own.pointer("/deploy/replicas")));
+        let count = count.and_then(Value::as_u64).unwrap_or(1);
+        usize::try_from(count).unwrap_or(1)
     }
 }
 

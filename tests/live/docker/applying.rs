@@ -309,3 +309,58 @@ services:
     let shown = format!("{desired:?}");
     assert!(!shown.contains("WHO"), "{shown}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_built_once_and_several_containers_are_one_service() {
+    let compose = "
+services:
+  built: { build: ., environment: { PORT: '80' } }
+  many: { image: 'openpolicy/stand-in:1', environment: { PORT: '80' }, deploy: { replicas: 2 } }
+";
+    let files = [("Dockerfile", "FROM openpolicy/stand-in:1\nENV BUILT=1\n")];
+    let world = World::with_files(compose, "  built: {}\n  many: {}", "", &files).await;
+    let desired = world.resolved(&["built", "many"]).await;
+    assert!(desired[0].image_id.is_none());
+    let applied = world.apply_these(&desired).await;
+    assert_eq!(
+        outcomes(&applied),
+        [&AppliedOutcome::Started, &AppliedOutcome::Started]
+    );
+    let seen = world.seen("many").await;
+    assert!(seen.note.expect("a note").contains("2 containers"));
+    let again = world.apply(&["built", "many"]).await;
+    assert_eq!(
+        outcomes(&again),
+        [&AppliedOutcome::Unchanged, &AppliedOutcome::Unchanged]
+    );
+    // Both are made again.
+    let before = world.captured("many").await;
+    let live = world.seen("many").await.live;
+    for id in world.container("many").lines() {
+        world.docker().run(&["rm", "-f", id]);
+    }
+    world.runtime.restore(&before).await.expect("asked");
+    assert_eq!(world.container("many").lines().count(), 2);
+    assert_eq!(world.seen("many").await.live, live);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_started_by_hand_is_known() {
+    let world = World::of(TWO, TWO_SERVICES).await;
+    let program = engine::compose_2().await;
+    let by_hand = std::process::Command::new(&program.path)
+        .args(["-p", &world.project, "up", "-d"])
+        .current_dir(world.folder.path())
+        .env("DOCKER_HOST", world.docker().host())
+        .output()
+        .expect("Compose");
+    let said = String::from_utf8_lossy(&by_hand.stderr);
+    assert!(by_hand.status.success(), "{said}");
+    let container = world.container("db");
+    let applied = world.apply(&["db", "api"]).await;
+    assert_eq!(
+        outcomes(&applied),
+        [&AppliedOutcome::Unchanged, &AppliedOutcome::Unchanged]
+    );
+    assert_eq!(world.container("db"), container);
+}

@@ -137,8 +137,8 @@ async fn a_command_ends_with_who_started_it() {
         lines
     };
     // From nothing, and while containers are being replaced; killed earlier and later.
-    for (round, pause) in [0, 120, 300, 600, 0, 150, 400, 900].into_iter().enumerate() {
-        world.write(".env", &format!("AS={}\n", round.saturating_sub(3)));
+    for (round, pause) in [0, 300, 800, 0, 150, 500].into_iter().enumerate() {
+        world.write(".env", &format!("AS={}\n", round.saturating_sub(2)));
         let desired = world.resolved(&all).await;
         world.write("desired", &serde_json::to_string(&desired).expect("JSON"));
         let _ = fs::remove_file(world.folder.path().join("command"));
@@ -194,7 +194,7 @@ async fn a_command_ends_with_who_started_it() {
                 .all(|one| one.outcome == AppliedOutcome::Unchanged),
             "round {round}: {again:?}"
         );
-        if round < 3 {
+        if round < 2 {
             let gone = world.runtime.stop(&every, Duration::from_secs(1)).await;
             gone.expect("stopped");
             for name in &all {

@@ -51,8 +51,14 @@ pub fn shared() -> &'static Docker {
 impl Docker {
     /// `number` keeps networks of several engines apart.
     pub fn start(number: u8) -> Self {
+        Self::start_with(number, |_| Vec::new())
+    }
+
+    /// With more arguments, which may name files of its folder.
+    pub fn start_with(number: u8, more: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let folder = TempDir::with_prefix("docker-").expect("a folder").keep();
-        let (watcher, alive) = started(&folder, number);
+        let more = more(&folder);
+        let (watcher, alive) = started(&folder, number, &more);
         let docker = Self {
             folder,
             watcher,
@@ -77,7 +83,7 @@ impl Docker {
     /// Starts it again with what it had.
     pub fn start_again(&mut self, number: u8) {
         // The watcher of the first one waits on: it clears up in the end.
-        let (mut second, alive) = started(&self.folder, number);
+        let (mut second, alive) = started(&self.folder, number, &[]);
         std::mem::swap(&mut self.watcher, &mut second);
         let first = self._alive.replace(alive);
         std::mem::forget(first);
@@ -127,6 +133,18 @@ impl Docker {
         }
     }
 
+    /// The stand-in alone.
+    pub fn make_stand_in(&self) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("platforms/stand-in.sh");
+        let made = Command::new(script)
+            .arg(BINARY)
+            .env("DOCKER_HOST", self.host())
+            .output()
+            .expect("bash");
+        let said = String::from_utf8_lossy(&made.stderr);
+        assert!(made.status.success(), "images: {said}");
+    }
+
     pub fn make_images(&self) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/docker/images.sh");
         let made = Command::new(script)
@@ -146,7 +164,7 @@ impl Drop for Docker {
     }
 }
 
-fn started(folder: &Path, number: u8) -> (Child, ChildStdin) {
+fn started(folder: &Path, number: u8, more: &[String]) -> (Child, ChildStdin) {
     let inside = |name: &str| folder.join(name).display().to_string();
     let mut watcher = Command::new("bash")
         .args(["-c", WATCHED, "docker", "dockerd"])
@@ -161,6 +179,7 @@ fn started(folder: &Path, number: u8) -> (Child, ChildStdin) {
             &format!("base=10.2{}.0.0/16,size=26", 30 + number),
         ])
         .args(["--shutdown-timeout", "2"])
+        .args(more)
         .env("FOLDER", folder)
         .env("LOG", folder.join("log"))
         .stdin(Stdio::piped())

@@ -1,17 +1,21 @@
 //! Logs, usage, commands inside, and an engine that is away.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use openpolicy_mcp::{
     platform::Bytes,
-    runtime::{LogQuery, Problem, Runtime as _, ServiceState, Stream, values::StoppedOutcome},
+    runtime::{
+        Change, LogQuery, Problem, Runtime as _, RuntimeHealth, ServiceState, Stream,
+        compose::Address,
+        values::{AppliedOutcome, StoppedOutcome},
+    },
 };
 
 use super::{
-    engine::Docker,
-    world::{World, failure, service},
+    engine::{BINARY, Docker, compose_2},
+    world::{World, failure, runtime, service},
 };
-use crate::engines::PATIENCE;
+use crate::{engines::PATIENCE, local::Authority};
 
 fn query(limit: usize, cursor: Option<String>) -> LogQuery {
     LogQuery {
@@ -33,7 +37,7 @@ async fn logs_are_paged_and_count_what_they_leave() {
         .wait_for("api", |seen| matches!(seen.state, ServiceState::Exited(_)))
         .await;
     let page = world.runtime.logs(&query(10, None)).await.expect("a page");
-    // A first line, forty, a last one.
+    // Forty, and two of its start and end.
     assert_eq!((page.lines.len(), page.older), (10, 32), "{page:?}");
     assert!(page.lines[9].text.ends_with("done"), "{page:?}");
     assert_eq!(page.lines[9].stream, Stream::Out);
@@ -65,7 +69,7 @@ async fn logs_are_paged_and_count_what_they_leave() {
         }
     }
     assert_eq!(texts.len(), 42, "{texts:?}");
-    let is_whole = texts[0].ends_with("starts") && texts[41].ends_with("done");
+    let is_whole = texts[0].contains("3f2a0000") && texts[41].ends_with("done");
     assert!(is_whole, "{texts:?}");
     // Another container in its place: said, and read from its beginning.
     world.docker().run(&["rm", "-f", &world.container("api")]);
@@ -186,12 +190,7 @@ volumes: { data: {} }
 async fn an_engine_that_is_away_is_told_and_found_again() {
     let docker = tokio::task::spawn_blocking(|| {
         let docker = Docker::start(1);
-        let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("platforms/stand-in.sh");
-        let made = std::process::Command::new(script)
-            .arg(super::engine::BINARY)
-            .env("DOCKER_HOST", docker.host())
-            .output();
-        assert!(made.expect("bash").status.success());
+        docker.make_stand_in();
         docker
     })
     .await
@@ -227,4 +226,140 @@ async fn an_engine_that_is_away_is_told_and_found_again() {
         .await;
     assert_eq!(seen.configuration.as_ref(), Some(&desired[0].digest));
     assert_eq!(world.runtime.target().await.expect("it answers"), target);
+}
+
+/// An engine on another machine, as far as one machine can show it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_behind_tls_is_reached_with_its_certificates() {
+    let port = crate::engines::free_port();
+    let (docker, folder) = tokio::task::spawn_blocking(move || {
+        let authority = Authority::new();
+        let docker = Docker::start_with(2, |folder| {
+            let (certificate, key) = authority.certificate("127.0.0.1");
+            let write = |name: &str, text: &str| {
+                fs::write(folder.join(name), text).expect("a file");
+                folder.join(name).display().to_string()
+            };
+            let server = [write("cert.pem", &certificate), write("key.pem", &key)];
+            let root = write("ca.pem", &authority.pem());
+            [
+                "--tlsverify",
+                "--tlscacert",
+                &root,
+                "--tlscert",
+                &server[0],
+                "--tlskey",
+                &server[1],
+                "--host",
+                &format!("tcp://127.0.0.1:{port}"),
+            ]
+            .map(str::to_owned)
+            .to_vec()
+        });
+        docker.make_stand_in();
+        let folder = docker.folder.clone();
+        (docker, folder)
+    })
+    .await
+    .expect("an engine");
+    let compose =
+        "services: { api: { image: 'openpolicy/stand-in:1', environment: { PORT: '80' } } }";
+    let world = World::alone(compose, "  api: {}", docker).await;
+    let at = |certificates| Address {
+        host: format!("tcp://127.0.0.1:{port}"),
+        certificates,
+    };
+    let runtime = |address| async {
+        let program = compose_2().await;
+        let runtime = runtime(
+            &world.platform,
+            world.folder.path(),
+            world.docker(),
+            program,
+        );
+        runtime.with_engine(address)
+    };
+    let far = runtime(at(Some(folder))).await;
+    let names = [service("api")];
+    let desired = far.resolve(&names).await.expect("resolved");
+    let change = Change {
+        desired: &desired,
+        is_up: None,
+        patience: PATIENCE,
+        on_command: None,
+    };
+    let applied = far.apply(change).await.expect("applied");
+    assert_eq!(applied[0].outcome, AppliedOutcome::Started);
+    let seen = far.observe(&names).await.expect("observed");
+    assert_eq!(seen[0].state, ServiceState::Running);
+    let plain = runtime(at(None)).await;
+    assert!(plain.target().await.is_err());
+}
+
+/// As a client asks, through the whole server.
+#[tokio::test(flavor = "multi_thread")]
+async fn tools_show_containers_and_their_health() {
+    let compose = "
+services:
+  api:
+    image: openpolicy/stand-in:1
+    environment: { PORT: '8000', PASSWORD: 'hunter2hunter2' }
+    mem_limit: 64m
+    healthcheck: { test: ['CMD', 'curl', '-fsS', 'http://localhost:8000/health'], interval: 1s, retries: 1 }
+  broken:
+    image: openpolicy/stand-in:1
+    environment: { PORT: '8000' }
+    healthcheck: { test: ['CMD', 'curl', '-fsS', 'http://localhost:1/'], interval: 1s, retries: 1 }
+";
+    let world = World::of(compose, "  api: {}\n  broken: {}").await;
+    world.apply(&["api", "broken"]).await;
+    for (name, health) in [
+        ("api", RuntimeHealth::Healthy),
+        ("broken", RuntimeHealth::Unhealthy),
+    ] {
+        world
+            .wait_for(name, |seen| seen.health == Some(health))
+            .await;
+    }
+    let file = world.folder.path().join("platform.yaml");
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new(BINARY)
+            .args(arguments)
+            .env("DOCKER_HOST", world.docker().host())
+            .env("OPENPOLICY_STATE", world.folder.path().join("own"))
+            .env("OPENPOLICY_PLATFORM", &file)
+            .output()
+            .expect("our binary");
+        let both = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&both).into_owned()
+    };
+    let call = |tool: &str, arguments: &str| run(&["tools", "call", "--demo", tool, arguments]);
+    let refused = call("get_resources", "{}");
+    assert!(refused.contains("openpolicy-mcp trust"), "{refused}");
+    let path = file.display().to_string();
+    let shown = run(&["trust", "--show", &path]);
+    let digest = shown.lines().find_map(|line| line.strip_prefix("digest: "));
+    run(&["trust", "--digest", digest.expect("a digest"), &path]);
+
+    let resources = call("get_resources", "{}");
+    assert!(resources.contains("services=2"), "{resources}");
+    assert!(resources.contains("|64Mi|"), "{resources}");
+    let service = call("get_service", r#"{"service": "broken"}"#);
+    for part in [
+        "kind=compose",
+        "state=running",
+        "health=unhealthy",
+        "openpolicy/stand-in:1 (sha256:",
+        "its health check says",
+    ] {
+        assert!(service.contains(part), "{part}: {service}");
+    }
+    let health = call("check_health", "{}");
+    assert!(health.contains("its own health check fails"), "{health}");
+    assert!(health.contains("api|up"), "{health}");
+    let logs = call("get_logs", r#"{"services": ["api"]}"#);
+    assert!(logs.contains("listening on"), "{logs}");
+    for answer in [resources, service, health, logs] {
+        assert!(!answer.contains("hunter2"), "{answer}");
+    }
 }
