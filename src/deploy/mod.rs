@@ -9,6 +9,7 @@ mod act;
 pub mod book;
 pub mod checks;
 pub mod deployments;
+pub mod emergency;
 pub mod engine;
 pub mod event;
 pub mod gate;
@@ -18,17 +19,20 @@ pub mod look;
 pub mod next;
 pub mod plan;
 pub mod planning;
+mod progress;
 pub mod requests;
 pub mod rollback;
 pub mod samples;
 pub mod sense;
 pub mod state;
+pub mod stopping;
 pub mod story;
 mod watching;
 
 pub use deployments::{DeployError, Deployments};
 pub use event::Event;
 pub use plan::Plan;
+pub use progress::Progress;
 pub use state::{RunState, Status};
 
 /// Who decides where the platform file does, in the journal.

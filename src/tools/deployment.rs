@@ -11,7 +11,7 @@ use super::{Context, ErrorCode, ToolError, platform};
 use crate::{
     answer::{Answer, Table, clean, time as times},
     deploy::{
-        DeployError, Deployments, Plan, Status,
+        DeployError, Deployments, Plan, Progress, Status,
         deployments::Seen,
         gate,
         plan::{ChangeAction, Kind, PlannedPhase, ServiceChange},
@@ -20,9 +20,6 @@ use crate::{
     },
     platform::{Phase, Platform, ServiceName},
 };
-
-/// Who asks, in the journal.
-pub const BY: &str = "an MCP client";
 
 /// Of a line of the timeline, in characters; `reason` has more.
 const LONGEST_LINE: usize = 240;
@@ -245,6 +242,7 @@ fn phase_row(
     } else {
         "at work"
     };
+    let now = seen.at_gate(&planned.name);
     let unmet = match progress.readings.is_empty() || progress.is_gate_passed {
         true => String::new(),
         false => gate::unmet(&progress.readings),
@@ -252,7 +250,7 @@ fn phase_row(
     let gate = match (&progress.promoted, progress.is_gate_passed) {
         (Some(_), _) => "let pass".to_owned(),
         (None, true) => "passed".to_owned(),
-        (None, false) => unmet,
+        (None, false) => now.map_or(unmet, |now| at_gate(planned, now)),
     };
     let took = progress.begun_at.map(|begun| {
         let end = progress
@@ -272,6 +270,19 @@ fn phase_row(
         took.into(),
         expected.into(),
     ]
+}
+
+/// What a gate reads at this moment, and for how long it has held.
+fn at_gate(planned: &PlannedPhase, now: &Progress) -> String {
+    let read = gate::told(&now.gate);
+    match now.held {
+        Some(held) if !planned.stable_for.is_zero() => format!(
+            "{read}; held {} of {}",
+            gate::length(Duration::from_secs(held.as_secs())),
+            gate::length(planned.stable_for)
+        ),
+        _ => read,
+    }
 }
 
 /// What a reader can do now.
