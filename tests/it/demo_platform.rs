@@ -84,6 +84,9 @@ fn the_demo_breaks_its_database_and_tells_cause_blocked_services_and_hurt_data()
     let arguments = ["demo", "--with-platform", "--break", "database"];
     let mut server = Server::start(&arguments, &[("PATH", "/usr/bin:/bin")]);
     server.handshake("2025-06-18");
+    until(&mut server, "get_deployment", &json!({}), |told| {
+        told["state"] == "succeeded" && told["run"] == 3
+    });
     let refresh = json!({"refresh": true});
     let told = until(&mut server, "check_health", &refresh, |told| {
         told["counts"]["up"] == 1 && told["counts"]["blocked"] == 4
