@@ -127,6 +127,8 @@ fn conclude(platform: &Platform, records: &mut Records, now: Millis) {
             record.verdict = verdict.to_owned();
             record.since = now;
         }
+        // A clock that was set back knows of nothing since a time that is still to come.
+        record.since = record.since.min(now);
         record.blocked_by = conclusion.blocked_by;
     }
 }

@@ -1,5 +1,6 @@
 //! `get_platform`: the platform at a glance, by its file and by what was seen of it.
 
+mod deliveries;
 mod scorecard;
 
 use schemars::JsonSchema;

@@ -1,4 +1,5 @@
-//! A health history that cannot be written or read: what is told, and that nothing of it is lost.
+//! A health history that cannot be written or read, or that a clock jumped over: what is told, and
+//! that nothing of it is lost.
 
 use std::{
     fs,
@@ -261,4 +262,46 @@ fn doctor_looks_at_what_is_on_this_machine() {
     fs::remove_dir_all(&state).expect("it was there");
     fs::write(&state, "").expect("a file");
     assert_eq!(site.doctor("state").0, "failed");
+}
+
+/// As if the clock had been moved by this between the last look and the next.
+fn moved(site: &Site, milliseconds: i64) {
+    let history = Connection::open(site.history()).expect("the history");
+    let moved = history.execute(
+        "UPDATE service SET looked_at = looked_at - ?1, since = since - ?1",
+        [milliseconds],
+    );
+    assert_eq!(moved.expect("it is moved"), 1);
+}
+
+const DAY: i64 = 24 * 3_600_000;
+
+#[test]
+fn a_clock_that_was_set_back_is_believed_from_then_on() {
+    let site = Site::with_history();
+    moved(&site, -DAY);
+    let mut server = site.serve();
+    // Nothing was seen in the future: it is looked again, unasked.
+    let answer = server.call(1, "check_health", json!({}));
+    let told = &answer["result"]["structuredContent"];
+    assert_eq!(told["counts"], json!({"down": 1}), "{answer}");
+    assert_eq!(told["looked_at"], Value::Null, "{answer}");
+    let since: jiff::Timestamp = told["causes"][0]["since"]
+        .as_str()
+        .and_then(|since| since.parse().ok())
+        .expect("a time");
+    assert!(since <= jiff::Timestamp::now(), "{answer}");
+}
+
+#[test]
+fn a_clock_that_jumped_ahead_claims_no_time_that_nobody_looked() {
+    let site = Site::with_history();
+    moved(&site, DAY);
+    let mut server = site.serve();
+    let answer = server.call(1, "check_health", json!({"history": true, "refresh": true}));
+    let told = &answer["result"]["structuredContent"];
+    assert_eq!(told["counts"], json!({"down": 1}), "{answer}");
+    // Two intervals and a time-out: for so long a look stands.
+    let row = &told["uptime"]["rows"][0];
+    assert_eq!((&row[0], &row[4]), (&json!("db"), &json!("1m")), "{answer}");
 }

@@ -113,7 +113,8 @@ async fn a_rule_about_memory_fires_there_when_it_fires_here_and_ends_with_it() {
         )
     };
     let text = format!(
-        "platform: local\nruntime: {{ process: {{}} }}\ncapacity: {{ memory: 1Gi, cpu: 2 }}\nservices:\n{}{}alerts:\n  \
+        "platform: local\nruntime: {{ process: {{}} }}\ncapacity: {{ memory: 1Gi, cpu: 2 }}\n\
+         objectives: {{ utilisation: 80%, lead_time: 1h }}\nservices:\n{}{}alerts:\n  \
          - {{ name: MemoryHigh, when: {{ memory_above: 50% }}, for: 0s, severity: warning }}\n  \
          - {{ name: AllMemory, when: {{ memory_above: 5% }}, for: 0s, severity: warning, services: platform }}\n",
         service("hungry", hungry, "100Mi"),
@@ -164,6 +165,21 @@ async fn a_rule_about_memory_fires_there_when_it_fires_here_and_ends_with_it() {
         "{told}"
     );
     assert!(!firing_here.contains("modest"), "{told}");
+
+    let score = ["{\"view\": \"scorecard\"}", "--json"];
+    let score = [&call[..call.len() - 2], &["get_platform"], &score].concat();
+    let told: Value = serde_json::from_str(&run(&score)).expect("JSON");
+    let rows = told["scorecard"]["rows"].as_array().expect("rows");
+    assert_eq!(rows[0][1], "utilisation", "{told}");
+    let actual = rows[0][3].as_str().expect("a share");
+    assert!(
+        actual.starts_with("memory 1") && rows[0][4] == "yes",
+        "{told}"
+    );
+    assert_eq!(
+        (&rows[1][1], &rows[1][4]),
+        (&"lead_time".into(), &"not known".into())
+    );
 
     // The processor use of both is told, although no rule asks for it.
     let query = "openpolicy_service_cpu_cores{platform=\"local\"} >= 0";

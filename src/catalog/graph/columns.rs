@@ -160,7 +160,7 @@ pub fn shortest_column_path(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{graph, names};
+    use super::super::tests::{graph, names};
     use super::*;
 
     const BILLS: &str = "raw>bills:raw.p>bills.title,raw.p>bills.number,raw.id>bills.id \

@@ -91,7 +91,7 @@ fn strongly_connected(
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::testing::{any_graph, graph, names};
+    use super::super::tests::{any_graph, graph, names};
     use super::super::{Origin, walk::walk};
     use super::*;
 

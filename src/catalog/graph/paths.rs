@@ -76,7 +76,7 @@ pub fn shortest_paths(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{graph, names};
+    use super::super::tests::{graph, names};
     use super::*;
 
     #[test]

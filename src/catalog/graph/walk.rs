@@ -119,7 +119,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::Graph;
-    use super::super::testing::{any_graph, graph, names};
+    use super::super::tests::{any_graph, graph, names};
     use super::*;
 
     fn reached(edges: &str, root: &str, direction: Direction, depth: u32) -> (Vec<String>, bool) {

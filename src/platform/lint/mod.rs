@@ -4,6 +4,7 @@
 
 mod amounts;
 mod phases;
+mod secrets;
 mod services;
 mod stated;
 mod written;
@@ -50,6 +51,7 @@ impl FindingSeverity {
 pub fn lint(loaded: &Loaded) -> Vec<Finding> {
     let mut linter = Linter::new(loaded);
     services::look(&mut linter);
+    secrets::look(&mut linter);
     phases::look(&mut linter);
     stated::look(&mut linter);
     let mut findings = linter.findings;

@@ -8,11 +8,10 @@ use url::Url;
 use super::{Linter, listed, place_of};
 use crate::platform::{
     model::{AlertCondition, AlertScope, ProbeKind, Service, ServiceName},
-    problem::{Place, quoted},
-    raw::{Needs, ProbeOrNone, RawService},
+    problem::Place,
+    raw::Needs,
     read::Placed,
     standards,
-    variables::Expanded,
 };
 
 pub fn look(linter: &mut Linter<'_>) {
@@ -25,7 +24,6 @@ pub fn look(linter: &mut Linter<'_>) {
     }
     all_services(linter);
     minimal(linter);
-    secrets(linter);
     standards_kept(linter);
     alerts(linter);
     for (place, what) in &linter.loaded.unread {
@@ -393,72 +391,6 @@ fn minimal(linter: &mut Linter<'_>) {
             );
         }
     }
-}
-
-/// Passwords that stand in the file as the default of a variable.
-fn secrets(linter: &mut Linter<'_>) {
-    let mut found = Vec::new();
-    let raw = linter
-        .loaded
-        .raw
-        .services
-        .iter()
-        .flat_map(|services| &services.value.0);
-    for (name, service) in raw {
-        let RawService { probe, .. } = service;
-        let Some(Placed {
-            value: ProbeOrNone::Probe(probe),
-            ..
-        }) = probe
-        else {
-            continue;
-        };
-        let in_address = [
-            &probe.http,
-            &probe.postgres,
-            &probe.redis,
-            &probe.amqp,
-            &probe.search_engine,
-            &probe.management,
-        ];
-        for text in in_address.into_iter().flatten() {
-            if user_has_default(&text.value) {
-                found.push((text.place, name.value.clone()));
-            }
-        }
-        if let Some(password) = &probe.password
-            && has_default(&password.value.written)
-        {
-            found.push((password.place, name.value.clone()));
-        }
-    }
-    for (place, name) in found {
-        linter.note(
-            "password-in-default",
-            place,
-            format!(
-                "the default of a variable holds a password of {}: for development only",
-                quoted(&name)
-            ),
-        );
-    }
-}
-
-fn has_default(written: &str) -> bool {
-    written.split("${").skip(1).any(|rest| {
-        rest.split_once(":-")
-            .is_some_and(|(_, default)| !default.starts_with('}'))
-    })
-}
-
-/// A default that stands before the `@`, or is itself an address with a password.
-fn user_has_default(text: &Expanded) -> bool {
-    let Some((before, _)) = text.written.rsplit_once('@') else {
-        return false;
-    };
-    before.rsplit_once(':').is_some_and(|(rest, _)| {
-        has_default(before) && (rest.contains("://") || before.contains("://"))
-    })
 }
 
 fn standards_kept(linter: &mut Linter<'_>) {

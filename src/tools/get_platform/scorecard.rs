@@ -2,11 +2,16 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Context, ToolError};
+use super::{
+    Context, ToolError,
+    deliveries::{self, Deliveries},
+};
 use crate::{
     answer::{Answer, CursorScope, Page, Table, Total, time as times},
     health::{Health, Verdict, Watch},
+    observe::machine::Machine,
     platform::{Objectives, Percent, Platform, Service, standards},
+    runtime::Usage,
     store::history::Totals,
 };
 
@@ -26,6 +31,12 @@ struct Seen {
     day: BTreeMap<String, Totals>,
     month: BTreeMap<String, Totals>,
     health: Health,
+    /// What services use, or why that is not known.
+    usages: Result<Vec<Usage>, String>,
+    machine: Machine,
+    /// Memory in use outside that counts with the platform, in bytes.
+    outside: u64,
+    deliveries: Option<Deliveries>,
 }
 
 pub async fn put(
@@ -43,11 +54,15 @@ pub async fn put(
         day: watch.totals(back(times::DAY)).await?,
         month: watch.totals(back(30 * times::DAY)).await?,
         health: watch.known().await?,
+        usages: used(watch).await,
+        machine: Machine::of(&watch.platform().capacity),
+        outside: (watch.platform().capacity.external_memory).map_or(0, |memory| memory.0),
+        deliveries: deliveries::recorded(context),
     };
     let platform = watch.platform();
     let mut rows = Vec::new();
     let all: Vec<&Service> = platform.services.iter().collect();
-    rows_of("platform", &platform.objectives, &all, &seen, &mut rows);
+    rows_of(PLATFORM, &platform.objectives, &all, &seen, &mut rows);
     for group in &platform.groups {
         let members: Vec<&Service> = all
             .iter()
@@ -85,6 +100,18 @@ pub async fn put(
         },
     );
     Ok(())
+}
+
+/// Asked only where somebody promised something about it: it takes the runtime a moment.
+async fn used(watch: &Watch) -> Result<Vec<Usage>, String> {
+    let platform = watch.platform();
+    let mut objectives = platform.groups.iter().map(|group| &group.objectives);
+    let is_asked_for = platform.objectives.utilisation.is_some()
+        || objectives.any(|objectives| objectives.utilisation.is_some());
+    match is_asked_for {
+        true => watch.usages().await.map_err(|problem| problem.to_string()),
+        false => Ok(Vec::new()),
+    }
 }
 
 fn rows_of(
@@ -181,57 +208,140 @@ fn rows_of(
         );
     }
     if let Some(target) = objectives.utilisation {
+        let is_whole = of == PLATFORM;
+        let (actual, is_met, note) = utilisation(target, services, seen, is_whole);
         push(
             "utilisation",
             format!("below {target}"),
-            None,
-            None,
-            Some("get_resources tells what is used of what is allowed".into()),
+            actual,
+            is_met,
+            Some(note),
         );
     }
-    let deliveries = [
+    let seen = seen.deliveries.unwrap_or_default();
+    let note = match seen.runs {
+        0 => "not known: no runs are recorded".to_owned(),
+        runs => format!("of {runs} runs"),
+    };
+    let times = [
         (
             "deployment_every",
-            objectives
-                .deployment_every
-                .map(|time| format!("at most {}", spoken(time))),
+            "at most",
+            objectives.deployment_every,
+            seen.every,
         ),
-        (
-            "lead_time",
-            objectives
-                .lead_time
-                .map(|time| format!("below {}", spoken(time))),
-        ),
+        ("lead_time", "below", objectives.lead_time, seen.lead_time),
         (
             "time_to_restore",
-            objectives
-                .time_to_restore
-                .map(|time| format!("below {}", spoken(time))),
-        ),
-        (
-            "change_failure_rate",
-            objectives
-                .change_failure_rate
-                .map(|share| format!("below {share}")),
+            "below",
+            objectives.time_to_restore,
+            seen.time_to_restore,
         ),
     ];
-    for (objective, target) in deliveries {
+    for (objective, how, target, actual) in times {
         if let Some(target) = target {
             push(
                 objective,
-                target,
-                None,
-                None,
-                Some("no deployment is recorded here".into()),
+                format!("{how} {}", spoken(target)),
+                actual.map(spoken),
+                actual.map(|actual| actual < target || (how == "at most" && actual == target)),
+                Some(note.clone()),
             );
         }
     }
+    if let Some(target) = objectives.change_failure_rate {
+        let actual = seen.change_failure_rate;
+        push(
+            "change_failure_rate",
+            format!("below {target}"),
+            actual.map(|share| share.to_string()),
+            actual.map(|share| share < target),
+            Some(note),
+        );
+    }
+}
+
+/// What stands in the column `of` for the whole.
+const PLATFORM: &str = "platform";
+
+/// What is used of what may be: of the whole its capacity, of a group the limits of its services.
+/// Services that nobody measured make it a lower bound, which can show a promise broken but not
+/// kept.
+fn utilisation(
+    target: Percent,
+    services: &[&Service],
+    seen: &Seen,
+    is_whole: bool,
+) -> (Option<String>, Option<bool>, String) {
+    let usages = match &seen.usages {
+        Ok(usages) => usages,
+        Err(reason) => return (None, None, format!("not known: {reason}")),
+    };
+    let measured: Vec<(&Service, &Usage)> = services
+        .iter()
+        .filter_map(|service| {
+            let usage = usages.iter().find(|usage| usage.service == service.name)?;
+            usage.memory.is_some().then_some((*service, usage))
+        })
+        .collect();
+    let sum = |amounts: Vec<Option<u64>>| amounts.into_iter().flatten().sum::<u64>();
+    let share = |used: u64, of: u64| (of > 0).then(|| Percent::of(used as f64, of as f64));
+    let memory = sum(measured
+        .iter()
+        .map(|(_, usage)| usage.memory.map(|memory| memory.0))
+        .collect());
+    let cpu = sum(measured
+        .iter()
+        .map(|(_, usage)| usage.cpu.map(|cpu| cpu.0))
+        .collect());
+    let (memory, cpu) = if is_whole {
+        let capacity = seen.machine.memory.map_or(0, |memory| memory.0);
+        let cores = seen.machine.cpu.map_or(0, |cpu| cpu.0);
+        (share(memory + seen.outside, capacity), share(cpu, cores))
+    } else {
+        let memory_limits = measured
+            .iter()
+            .map(|(service, usage)| usage.memory_limit.or(service.memory).map(|limit| limit.0))
+            .collect();
+        let cpu_limits = measured
+            .iter()
+            .map(|(service, usage)| usage.cpu_limit.or(service.cpu).map(|limit| limit.0))
+            .collect();
+        (
+            share(memory, sum(memory_limits)),
+            share(cpu, sum(cpu_limits)),
+        )
+    };
+    let of = if is_whole {
+        "capacity"
+    } else {
+        "the limits of its services"
+    };
+    let missing = services.len() - measured.len();
+    if measured.is_empty() {
+        return (None, None, "not known: nothing of it runs".into());
+    }
+    let told: Vec<String> = [("memory", memory), ("cpu", cpu)]
+        .into_iter()
+        .filter_map(|(what, share)| Some(format!("{what} {}", share?)))
+        .collect();
+    let highest = [memory, cpu].into_iter().flatten().map(|share| share.0);
+    let highest = highest.reduce(f64::max).map(Percent);
+    let is_met = highest.and_then(|highest| {
+        let is_met = highest < target;
+        (!is_met || missing == 0).then_some(is_met)
+    });
+    let note = match missing {
+        0 => format!("of {of}, now"),
+        missing => format!("of {of}, now; {missing} services are not measured"),
+    };
+    ((!told.is_empty()).then(|| told.join(", ")), is_met, note)
 }
 
 fn compliance(platform: &Platform) -> Option<Row> {
     let compliance = standards::compliance(platform)?;
     Some(Row {
-        of: "platform".into(),
+        of: PLATFORM.into(),
         objective: "standards",
         target: "all services".into(),
         actual: Some(format!(
@@ -268,28 +378,105 @@ fn millis(time: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::{Bytes, MilliCpu};
 
-    #[test]
-    fn what_nobody_saw_is_neither_kept_nor_missed() {
-        let seen = Seen {
+    fn seen(usages: Result<Vec<Usage>, String>) -> Seen {
+        Seen {
             day: BTreeMap::new(),
             month: BTreeMap::new(),
             health: Health {
                 services: Vec::new(),
                 causes: Vec::new(),
             },
-        };
+            usages,
+            machine: Machine {
+                memory: Some(Bytes(1_000)),
+                cpu: Some(MilliCpu(1_000)),
+                ..Machine::default()
+            },
+            outside: 100,
+            deliveries: None,
+        }
+    }
+
+    #[test]
+    fn what_nobody_saw_is_neither_kept_nor_missed() {
         let objectives = Objectives {
             uptime: Some(Percent(99.9)),
             p95: Some(Duration::from_millis(200)),
             errors: Some(Percent(1.0)),
             healthy: Some(Percent(100.0)),
+            utilisation: Some(Percent(80.0)),
+            lead_time: Some(Duration::from_secs(3_600)),
+            change_failure_rate: Some(Percent(5.0)),
             ..Objectives::default()
         };
         let service = Service::named("api");
         let mut rows = Vec::new();
-        rows_of("platform", &objectives, &[&service], &seen, &mut rows);
-        assert_eq!(rows.len(), 4);
+        let seen = seen(Err("there is no runtime".into()));
+        rows_of(PLATFORM, &objectives, &[&service], &seen, &mut rows);
+        assert_eq!(rows.len(), 7);
         assert!(rows.iter().all(|row| row.is_met.is_none()));
+        assert!(
+            rows[6]
+                .note
+                .as_deref()
+                .is_some_and(|note| note.contains("no runs are recorded"))
+        );
+    }
+
+    #[test]
+    fn what_is_used_is_held_against_capacity_or_limits() {
+        let services = ["api", "db"].map(|name| Service {
+            memory: Some(Bytes(400)),
+            ..Service::named(name)
+        });
+        let [api, db] = [&services[0], &services[1]];
+        let usage = |service: &Service, memory| Usage {
+            memory: Some(Bytes(memory)),
+            cpu: Some(MilliCpu(100)),
+            ..Usage::none(service.name.clone(), jiff::Timestamp::UNIX_EPOCH)
+        };
+        let all = seen(Ok(vec![usage(api, 100), usage(db, 340)]));
+        let of = |services: &[&Service], seen: &Seen, is_whole| {
+            let (actual, is_met, _) = utilisation(Percent(80.0), services, seen, is_whole);
+            (actual.unwrap_or_default(), is_met)
+        };
+        // 440 and 100 outside of 1,000; 200 of 1,000 thousandths.
+        assert_eq!(
+            of(&[api, db], &all, true),
+            ("memory 54%, cpu 20%".into(), Some(true))
+        );
+        assert_eq!(of(&[db], &all, false), ("memory 85%".into(), Some(false)));
+        // One that nobody measured: too much is proved, little is not.
+        let some = seen(Ok(vec![usage(db, 340)]));
+        assert_eq!(of(&[api, db], &some, false).1, Some(false));
+        let some = seen(Ok(vec![usage(api, 100)]));
+        assert_eq!(of(&[api, db], &some, false).1, None);
+        assert_eq!(of(&[api, db], &seen(Ok(Vec::new())), true).1, None);
+    }
+
+    #[test]
+    fn recorded_runs_are_held_against_what_was_promised() {
+        let objectives = Objectives {
+            deployment_every: Some(Duration::from_secs(86_400)),
+            time_to_restore: Some(Duration::from_secs(900)),
+            change_failure_rate: Some(Percent(5.0)),
+            ..Objectives::default()
+        };
+        let seen = Seen {
+            deliveries: Some(Deliveries {
+                runs: 10,
+                every: Some(Duration::from_secs(86_400)),
+                time_to_restore: Some(Duration::from_secs(1_000)),
+                change_failure_rate: Some(Percent(0.0)),
+                lead_time: None,
+            }),
+            ..seen(Ok(Vec::new()))
+        };
+        let mut rows = Vec::new();
+        rows_of(PLATFORM, &objectives, &[], &seen, &mut rows);
+        let met: Vec<_> = rows.iter().map(|row| row.is_met).collect();
+        assert_eq!(met, [Some(true), Some(false), Some(true)]);
     }
 }
