@@ -56,10 +56,13 @@ pub const TOOL: Tool = Tool {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Arguments {
+    /// Names or container names.
     services: Option<Vec<String>>,
+    /// What is not essential, until:
     until: Option<Until>,
     /// Essential ones too.
     all: Option<bool>,
+    /// Why; it stands in the journal.
     reason: Option<String>,
     /// Default true: only shows.
     dry_run: Option<bool>,

@@ -105,7 +105,7 @@ pub fn is_open(port: u16) -> bool {
 /// Two phases behind gates.
 pub const PHASES: &str = "\
 phases:
-  - { name: infrastructure, steps: [[db, cache]], gate: { healthy: all, timeout: 30s }, \
+  - { name: infrastructure, steps: [[db, cache]], gate: { healthy: all, stable_for: 1s, timeout: 30s }, \
 expected: \"1s-20s\", status_word: FUNCTIONAL }
-  - { name: apps, steps: [[api]], gate: { healthy: all, timeout: 20s } }
+  - { name: apps, steps: [[api]], gate: { healthy: all, stable_for: 1s, timeout: 20s } }
 ";

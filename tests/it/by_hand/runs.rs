@@ -4,7 +4,8 @@ use super::{Hands, PHASES, is_open};
 
 #[test]
 fn what_is_planned_is_deployed_seen_and_taken_back() {
-    let hands = Hands::new(PHASES, None);
+    let objectives = "objectives: { change_failure_rate: 20% }\n";
+    let hands = Hands::new(&format!("{objectives}{PHASES}"), None);
     let plan = hands.say("plan --json").code(0).json();
     let digest = plan["digest"].as_str().expect("a digest").to_owned();
     assert_eq!(plan["phases"]["rows"][0][0], "infrastructure");
@@ -34,6 +35,67 @@ fn what_is_planned_is_deployed_seen_and_taken_back() {
     hands.say("resume 1").code(1);
     hands.say("pause nonsense").code(2);
     hands.say("status 77").code(1);
+
+    // What the scripts of a platform do.
+    hands.say("health").code(0);
+    hands.say("validate").code(0);
+    let measured = hands.say("performance --requests 5 --concurrency 2 --json");
+    let measured = measured.code(0).json();
+    assert_eq!(measured["services"]["rows"][3][0], "all");
+    assert_eq!(measured["services"]["rows"][3][1], 15);
+    let used = hands.say("resources --json").code(0).json();
+    assert_eq!(used["total_used"]["services"], 3);
+    hands.say("performance kibana").code(1);
+
+    // An emergency: shown first, essential services only by name.
+    hands.say("stop").code(2);
+    let short = hands.say("stop --memory-below 1Mi --yes --json").code(1);
+    assert_eq!(short.json()["state"], "nothing_to_stop");
+    hands.say("stop cache --dry-run").code(0);
+    hands.say("stop cache").code(2);
+    assert!(is_open(hands.ports[1]), "only shown");
+    let stopped = hands.say("stop cache --yes --reason drill --json").code(0);
+    assert_eq!(stopped.json()["state"], "stopped");
+    assert!(!is_open(hands.ports[1]));
+    hands.say("validate").code(1);
+    hands.say("performance --requests 3").code(1);
+
+    // Both sides know it.
+    let call = |tool: &str, arguments: &str| {
+        let words = ["tools", "call", "--demo", "--json", tool, arguments];
+        hands.person.run(&words).code(0).json()
+    };
+    let changes = call(
+        "get_changes",
+        r#"{"kinds": ["deployment"], "service": "cache"}"#,
+    );
+    let told: Vec<&str> = changes["changes"]["rows"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .filter_map(|row| row[3].as_str())
+        .collect();
+    assert!(told[0].starts_with("stop: stopped (drill)"), "{told:?}");
+    assert!(
+        told[1].starts_with("run 1: infrastructure, apps: succeeded"),
+        "{told:?}"
+    );
+    let causes = call("find_root_cause", r#"{"service": "cache"}"#);
+    let kinds: Vec<&str> = causes["causes"]["rows"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .filter_map(|row| row[1].as_str())
+        .collect();
+    assert_eq!(kinds, ["cache", "stop_services", "run 1"]);
+    let scorecard = call("get_platform", r#"{"view": "scorecard"}"#);
+    let rate = scorecard["scorecard"]["rows"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .find(|row| row[1] == "change_failure_rate")
+        .expect("a row");
+    assert_eq!((&rate[3], &rate[4]), (&"0%".into(), &"yes".into()));
 
     let shown = hands.say("rollback --dry-run --json").code(0).json();
     assert_eq!(
