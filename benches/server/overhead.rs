@@ -70,6 +70,7 @@ async fn beside(replay: &Replay, tool: &str, arguments: Value) -> String {
         // Answers are kept for each caller apart: a new one asks anew.
         let caller = Caller {
             openmetadata_token: Some(format!("token-of-call-{step}").into()),
+            ..Caller::default()
         };
         replay.forget_requests();
         let begun = Instant::now();

@@ -1,6 +1,8 @@
 //! The command line: which commands there are, and how each ends.
 
+mod asked;
 mod demo;
+mod deployments;
 mod doctor;
 mod drive;
 mod environment;
@@ -13,6 +15,7 @@ mod places;
 mod serve;
 mod shim;
 mod stand_in;
+mod stop;
 mod sync;
 mod tools;
 mod trust;
@@ -21,7 +24,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, error::ErrorKind};
 
-use crate::app::AppError;
+use crate::{app::AppError, deploy::requests::Verb};
+use deployments::{approve, control, deploy, plan, rollback, status};
 
 /// An MCP server that bridges OpenMetadata and the platform that carries the data.
 ///
@@ -50,6 +54,35 @@ enum Command {
     /// List the tools, call one by hand, or write their contracts.
     #[command(subcommand)]
     Tools(tools::ToolsCommand),
+    /// Show what a deployment would do, and the digest that begins it.
+    Plan(Box<plan::PlanArguments>),
+    /// Deploy phases: plan, show, ask, begin, and follow to the end.
+    #[command(after_help = deployments::EXIT_CODES)]
+    Deploy(Box<deploy::DeployArguments>),
+    /// Show a deployment, watch it, or list them all.
+    #[command(after_help = deployments::EXIT_CODES)]
+    Status(Box<status::StatusArguments>),
+    /// Approve a run that waits for a person.
+    #[command(after_help = deployments::EXIT_CODES)]
+    Approve(Box<approve::ApproveArguments>),
+    /// Let a run wait before its next action.
+    Pause(Box<control::ControlArguments>),
+    /// Let a paused or interrupted run go on.
+    #[command(after_help = deployments::EXIT_CODES)]
+    Resume(Box<control::ControlArguments>),
+    /// Let a run pass the gate that holds it.
+    #[command(after_help = deployments::EXIT_CODES)]
+    Promote(Box<control::ControlArguments>),
+    /// End a run and take back what it did.
+    #[command(after_help = deployments::EXIT_CODES)]
+    Abort(Box<control::ControlArguments>),
+    /// End a run and leave everything as it stands.
+    Accept(Box<control::ControlArguments>),
+    /// Take back what runs did.
+    #[command(after_help = deployments::EXIT_CODES)]
+    Rollback(Box<rollback::RollbackArguments>),
+    /// Stop services in an emergency: what is not essential, until below a limit; or by name.
+    Stop(Box<stop::StopArguments>),
     /// Check the connection to OpenMetadata and say what to do about each fault.
     Doctor(doctor::DoctorArguments),
     /// Check a platform file: what is wrong with it, and what it contradicts.
@@ -126,6 +159,17 @@ pub fn run() -> ExitCode {
         Some(Command::Serve(arguments)) => serve::run(*arguments),
         Some(Command::Demo(arguments)) => demo::run(arguments),
         Some(Command::Tools(command)) => tools::run(command),
+        Some(Command::Plan(arguments)) => plan::run(&arguments),
+        Some(Command::Deploy(arguments)) => deploy::run(&arguments),
+        Some(Command::Status(arguments)) => status::run(&arguments),
+        Some(Command::Approve(arguments)) => approve::run(&arguments),
+        Some(Command::Pause(arguments)) => control::run(&arguments, Verb::Pause),
+        Some(Command::Resume(arguments)) => control::run(&arguments, Verb::Resume),
+        Some(Command::Promote(arguments)) => control::run(&arguments, Verb::Promote),
+        Some(Command::Abort(arguments)) => control::run(&arguments, Verb::Abort),
+        Some(Command::Accept(arguments)) => control::run(&arguments, Verb::Accept),
+        Some(Command::Rollback(arguments)) => rollback::run(&arguments),
+        Some(Command::Stop(arguments)) => stop::run(&arguments),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
         Some(Command::Lint(arguments)) => lint::run(&arguments),
         Some(Command::Export(command)) => export::run(&command),

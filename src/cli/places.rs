@@ -43,6 +43,21 @@ pub fn state() -> Option<PathBuf> {
     Some(above.join("openpolicy-mcp"))
 }
 
+/// The user's own folder for what this program is told once: `$XDG_CONFIG_HOME/openpolicy-mcp`,
+/// `~/Library/Application Support/openpolicy-mcp`, `%APPDATA%\openpolicy-mcp`.
+pub fn configuration() -> Option<PathBuf> {
+    let above = if cfg!(windows) {
+        folder("APPDATA")?
+    } else if cfg!(target_os = "macos") {
+        home()?.join("Library/Application Support")
+    } else {
+        folder("XDG_CONFIG_HOME")
+            .filter(|path| path.is_absolute())
+            .or_else(|| Some(home()?.join(".config")))?
+    };
+    Some(above.join("openpolicy-mcp"))
+}
+
 /// Takes the file away from everyone but its owner. On Windows the folders of a user are that
 /// already, and nothing is changed.
 pub fn for_owner_alone(path: &Path) -> io::Result<()> {

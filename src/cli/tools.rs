@@ -9,14 +9,12 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::{
-    CatalogChoice, Failure, block_on,
-    environment::{PlatformArguments, SnapshotArguments, StateArguments},
+    Failure,
+    asked::Where,
+    block_on,
     output::{note, say},
 };
-use crate::{
-    app,
-    tools::{self, Caller, Context, Effect, Surroundings, Tool, contract, run},
-};
+use crate::tools::{self, Caller, Context, Effect, Surroundings, Tool, contract, run};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ToolsCommand {
@@ -40,13 +38,7 @@ pub(super) enum ToolsCommand {
 #[derive(Debug, Args)]
 pub(super) struct CallArguments {
     #[command(flatten)]
-    catalog: CatalogChoice,
-    #[command(flatten)]
-    snapshot: SnapshotArguments,
-    #[command(flatten)]
-    platform: PlatformArguments,
-    #[command(flatten)]
-    state: StateArguments,
+    at: Where,
     /// Name of the tool.
     name: String,
     /// Arguments as a JSON object; `-` reads them from stdin.
@@ -64,26 +56,14 @@ pub(super) fn run(command: ToolsCommand) -> Result<(), Failure> {
         ToolsCommand::Export { folder } => export(&folder),
         ToolsCommand::Call(asked) => {
             let CallArguments {
-                catalog,
-                snapshot,
-                platform,
-                state,
+                at,
                 name,
                 arguments,
                 json,
             } = *asked;
             let tool = find(&name)?;
             let arguments = read_arguments(&arguments)?;
-            let state = state.folder();
-            let catalog = catalog.settings()?;
-            let platform = platform.settings()?;
-            let snapshot = snapshot.settings()?;
-            let catalogs = app::catalogs_of(&catalog, &platform, snapshot, state.as_deref())?;
-            let surroundings = Surroundings {
-                catalogs,
-                platform: app::platform(&platform, &catalog, state.as_deref()).transpose(),
-                caller: Caller::default(),
-            };
+            let surroundings = at.surroundings(Caller::default())?;
             block_on(call(tool, surroundings, arguments, json))
         }
     }

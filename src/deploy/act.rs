@@ -15,6 +15,7 @@ use super::{
     look::{Order, Wants},
     next::Action,
     plan::{Kind, PlannedHook, PlannedPhase, Restore},
+    progress::Progress,
     watching::Watching,
 };
 use crate::{
@@ -275,6 +276,10 @@ impl Act<'_> {
             if not_up.is_empty() {
                 return Waited::Done;
             }
+            self.book.show(&Progress {
+                waits_for: not_up.clone(),
+                ..self.progress()
+            });
             if let Some(reason) = self.hopeless(services).await {
                 return Waited::Hopeless(reason);
             }
@@ -349,7 +354,14 @@ impl Act<'_> {
             let readings = self.watching.readings(planned.window);
             let read = gate::read(&planned.gate, &readings);
             let is_met = gate::all_met(&read);
-            if holding.look(is_met, self.watching.now(), planned.stable_for, 1) {
+            let has_held = holding.look(is_met, self.watching.now(), planned.stable_for, 1);
+            self.book.show(&Progress {
+                gate_of: Some(phase),
+                gate: read.clone(),
+                held: holding.held(),
+                ..self.progress()
+            });
+            if has_held {
                 let baseline = Baseline {
                     memory: readings.memory.ok(),
                     cpu: readings.cpu.ok(),
@@ -381,6 +393,11 @@ impl Act<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// What was seen last of the whole platform.
+    fn progress(&self) -> Progress {
+        Progress::of(&self.watching.last_readings())
     }
 
     // ---- the way back

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{
     event::{Entry, Event, ServiceEnd},
     plan::Plan,
+    progress::Progress,
     state::RunState,
 };
 use crate::store::journal::{Append, Journal, JournalError, Left, Request};
@@ -117,6 +118,18 @@ impl Book {
         })?;
         *state = after;
         Ok(())
+    }
+
+    /// Tells what is seen at this moment. It is no entry: where it cannot be written, the next entry
+    /// finds that out.
+    pub fn show(&self, progress: &Progress) {
+        let at = progress.at.as_millisecond();
+        let shown = serde_json::to_string(progress)
+            .map_err(|error| JournalError::Other(error.to_string()))
+            .and_then(|body| self.journal.show(self.run, at, &body));
+        if let Err(error) = shown {
+            tracing::debug!(run = self.run, %error, "progress was not written");
+        }
     }
 
     pub fn asked(&self) -> Result<Vec<Request>, JournalError> {

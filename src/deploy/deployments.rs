@@ -18,6 +18,7 @@ use super::{
     launch,
     plan::{Kind, Plan, Restore},
     planning::{self, Chosen, Loose, Material},
+    progress::Progress,
     requests::Verb,
     rollback,
     state::Status,
@@ -89,7 +90,7 @@ pub enum DeployError {
 
 /// Deployments of one platform.
 pub struct Deployments {
-    watch: Arc<Watch>,
+    pub(super) watch: Arc<Watch>,
     journal: Arc<Journal>,
     site: Site,
 }
@@ -99,12 +100,27 @@ pub struct Seen {
     pub row: RunRow,
     pub reading: Reading,
     pub is_driven: bool,
+    /// What its driver saw last, while one is at work.
+    pub progress: Option<Progress>,
 }
 
 impl Seen {
     /// Its driver was lost, and nobody has decided what becomes of it.
     pub fn is_interrupted(&self) -> bool {
         self.reading.state.status.is_active() && !self.is_driven
+    }
+
+    /// What is read at the gate of this phase, where the run is at it.
+    pub fn at_gate(&self, phase: &str) -> Option<&Progress> {
+        let progress = self.progress.as_ref()?;
+        let at = self.reading.plan.phases.get(progress.gate_of?)?;
+        let state = self.reading.state.phases.get(progress.gate_of?)?;
+        let is_at_gate = state.gate_began_at.is_some() && !state.is_gate_passed;
+        // What is left of a gate that was tried before is not of now.
+        let is_of_now = state
+            .gate_began_at
+            .is_some_and(|began| progress.at >= began);
+        (at.name == phase && is_at_gate && is_of_now).then_some(progress)
     }
 
     /// One word.
@@ -138,7 +154,7 @@ impl Deployments {
         &self.journal
     }
 
-    fn runtime(&self) -> Result<&Arc<dyn Runtime>, DeployError> {
+    pub(super) fn runtime(&self) -> Result<&Arc<dyn Runtime>, DeployError> {
         let platform = self.watch.platform();
         if let Err(untrusted) = platform.trust.permit() {
             return Err(DeployError::NotTrusted(untrusted.to_string()));
@@ -461,9 +477,16 @@ impl Deployments {
         let is_held = Lock::is_held(&lease)
             .map_err(|error| Problem::failed("looking whether the run is driven", error))?;
         let reading = book::read(&self.journal, run)?;
+        // One target has one run that is not over.
+        let is_driven = is_held && !reading.state.status.is_over();
+        let shown = match is_driven {
+            true => self.journal.shown(run)?,
+            false => None,
+        };
         Ok(Seen {
-            // One target has one run that is not over.
-            is_driven: is_held && !reading.state.status.is_over(),
+            // A newer version may show more than this one can read.
+            progress: shown.and_then(|body| serde_json::from_str(&body).ok()),
+            is_driven,
             row,
             reading,
         })

@@ -102,6 +102,15 @@ pub fn unmet(read: &[ConditionReading]) -> String {
     unmet.join("; ")
 }
 
+/// All of them with what was read: `memory < 40% (is 36.1%)`.
+pub fn told(read: &[ConditionReading]) -> String {
+    let all: Vec<String> = read
+        .iter()
+        .map(|one| format!("{} (is {})", one.condition, one.reading))
+        .collect();
+    all.join(", ")
+}
+
 fn read_one(condition: &Condition, readings: &Readings) -> ConditionReading {
     use Condition as C;
     let share = |reading: &Reading<f64>, bound: &Percent, is_below: bool| match reading {

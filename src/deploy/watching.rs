@@ -117,6 +117,11 @@ impl Watching {
         self.shared().samples.readings(now, window)
     }
 
+    /// What is so now, without what is counted over a time.
+    pub fn last_readings(&self) -> Readings {
+        self.readings(Duration::ZERO)
+    }
+
     /// Waits for the next look, at most this long.
     pub async fn news(&self, longest: Duration) {
         // Nobody needs to know which of the two it was.

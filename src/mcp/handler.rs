@@ -100,6 +100,7 @@ fn beside<T: Clone + Send + Sync + 'static>(context: &RequestContext<RoleServer>
 fn caller(context: &RequestContext<RoleServer>) -> Caller {
     Caller {
         openmetadata_token: beside::<CallerToken>(context).map(|token| token.0),
+        person: None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! power cut. It may hold secrets of the services and is readable by its owner alone. Times are
 //! milliseconds since 1970; bodies are JSON that `deploy` knows.
 
+pub mod interventions;
 mod tables;
 
 use std::{
@@ -14,6 +15,8 @@ use std::{
 };
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavior, params};
+
+pub use interventions::Intervention;
 
 use super::history::Millis;
 
@@ -360,6 +363,26 @@ impl Journal {
         )?)
     }
 
+    /// Puts what the driver of a run sees now in the place of what it saw before.
+    pub fn show(&self, run: i64, at: Millis, body: &str) -> Result<(), JournalError> {
+        self.connection()?.execute(
+            "INSERT OR REPLACE INTO progress (run, at, body) VALUES (?1, ?2, ?3)",
+            params![run, at, body],
+        )?;
+        Ok(())
+    }
+
+    /// What the driver of a run saw last.
+    pub fn shown(&self, run: i64) -> Result<Option<String>, JournalError> {
+        let connection = self.connection()?;
+        let body = connection
+            .query_row("SELECT body FROM progress WHERE run = ?1", [run], |row| {
+                row.get(0)
+            })
+            .optional()?;
+        Ok(body)
+    }
+
     /// Asks something of a run; its driver takes it.
     pub fn ask(
         &self,
@@ -464,6 +487,7 @@ fn forget(connection: &Connection) -> Result<(), JournalError> {
     if let Some(oldest) = oldest {
         for statement in [
             "DELETE FROM event WHERE run IN (SELECT id FROM run WHERE id <= ?1 AND NOT is_open)",
+            "DELETE FROM progress WHERE run <= ?1",
             "DELETE FROM plan WHERE run IN (SELECT id FROM run WHERE id <= ?1 AND NOT is_open)",
             "DELETE FROM run WHERE id <= ?1 AND NOT is_open",
         ] {

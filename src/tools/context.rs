@@ -18,6 +18,17 @@ use crate::{
 pub struct Caller {
     /// The OpenMetadata token that came with this call (HTTP header `X-OpenMetadata-Token`).
     pub openmetadata_token: Option<SecretString>,
+    /// Who sits at the command line. No client of the protocol is one, whatever it sends.
+    pub person: Option<Person>,
+}
+
+/// A person at the command line.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// As the journal names them.
+    pub name: String,
+    /// They gave the factor that production asks for.
+    pub has_proven: bool,
 }
 
 /// What a server has for its calls, and who makes this one.
@@ -89,6 +100,18 @@ impl Context {
                  `openpolicy-mcp init --platform` drafts the file",
             )),
         }
+    }
+
+    /// Who asks, as the journal names them.
+    pub fn by(&self) -> &str {
+        let person = self.caller.person.as_ref();
+        person.map_or("an MCP client", |person| &person.name)
+    }
+
+    /// Whether what a person has to decide in production was decided by one.
+    pub fn has_proven(&self) -> bool {
+        let person = self.caller.person.as_ref();
+        person.is_some_and(|person| person.has_proven)
     }
 
     /// Whether this server has a platform, readable or not.

@@ -69,7 +69,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let seen = deployments.look(run)?;
     // Stopping what goes wrong is free to everyone; going on in production is not.
     let is_for_a_person = !matches!(asked.action, Action::Pause | Action::Abort);
-    if is_for_a_person && deployments.needs_person(&seen.row.target)? {
+    if is_for_a_person && !context.has_proven() && deployments.needs_person(&seen.row.target)? {
         let verb = Verb::from(asked.action).as_str();
         return Err(ToolError::new(
             ErrorCode::NeedsApproval,
@@ -81,7 +81,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     }
     let reason = asked.reason.as_deref();
     deployments
-        .ask(run, asked.action.into(), deployment::BY, reason)
+        .ask(run, asked.action.into(), context.by(), reason)
         .await?;
     let seen = deployments.look(run)?;
     let mut answer = Answer::new(Budget::DEFAULT);

@@ -59,7 +59,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let run = deployments
         .begin(
             &asked.digest,
-            deployment::BY,
+            context.by(),
             asked.reason.as_deref(),
             context.deadline(),
         )

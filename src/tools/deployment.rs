@@ -11,7 +11,7 @@ use super::{Context, ErrorCode, ToolError, platform};
 use crate::{
     answer::{Answer, Table, time as times},
     deploy::{
-        DeployError, Deployments, Plan, Status,
+        DeployError, Deployments, Plan, Progress, Status,
         deployments::Seen,
         gate,
         plan::{ChangeAction, Kind, PlannedPhase, ServiceChange},
@@ -20,9 +20,6 @@ use crate::{
     },
     platform::{Phase, Platform, ServiceName},
 };
-
-/// Who asks, in the journal.
-pub const BY: &str = "an MCP client";
 
 /// The most that a call waits for a change.
 pub const LONGEST_WAIT: u64 = 45;
@@ -239,6 +236,7 @@ fn phase_row(
     } else {
         "at work"
     };
+    let now = seen.at_gate(&planned.name);
     let unmet = match progress.readings.is_empty() || progress.is_gate_passed {
         true => String::new(),
         false => gate::unmet(&progress.readings),
@@ -246,7 +244,7 @@ fn phase_row(
     let gate = match (&progress.promoted, progress.is_gate_passed) {
         (Some(_), _) => "let pass".to_owned(),
         (None, true) => "passed".to_owned(),
-        (None, false) => unmet,
+        (None, false) => now.map_or(unmet, |now| at_gate(planned, now)),
     };
     let took = progress.begun_at.map(|begun| {
         let end = progress
@@ -266,6 +264,19 @@ fn phase_row(
         took.into(),
         expected.into(),
     ]
+}
+
+/// What a gate reads at this moment, and for how long it has held.
+fn at_gate(planned: &PlannedPhase, now: &Progress) -> String {
+    let read = gate::told(&now.gate);
+    match now.held {
+        Some(held) if !planned.stable_for.is_zero() => format!(
+            "{read}; held {} of {}",
+            gate::length(Duration::from_secs(held.as_secs())),
+            gate::length(planned.stable_for)
+        ),
+        _ => read,
+    }
 }
 
 /// What a reader can do now.

@@ -21,7 +21,7 @@ mod check_health;
 mod control_deployment;
 mod control_ingestion;
 mod deploy_phase;
-mod deployment;
+pub mod deployment;
 mod edit_lineage;
 mod entity_view;
 mod find_lineage_path;
@@ -43,6 +43,7 @@ mod query_metrics;
 mod read_openmetadata;
 mod roll_back;
 mod search_entities;
+mod stop_services;
 mod update_entity;
 mod update_incident;
 
@@ -50,7 +51,7 @@ use std::{future::Future, pin::Pin};
 
 use serde_json::{Map, Value};
 
-pub use context::{Caller, Context, Surroundings};
+pub use context::{Caller, Context, Person, Surroundings};
 pub use error::{ErrorCode, ToolError};
 
 use crate::answer::Answer;
@@ -158,6 +159,7 @@ const ALL: &[&Tool] = &[
     &read_openmetadata::TOOL,
     &roll_back::TOOL,
     &search_entities::TOOL,
+    &stop_services::TOOL,
     &update_entity::TOOL,
     &update_incident::TOOL,
 ];

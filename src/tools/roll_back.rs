@@ -63,7 +63,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     if let Some(digest) = &asked.digest {
         let reason = asked.reason.as_deref();
         let run = deployments
-            .begin(digest, deployment::BY, reason, deadline)
+            .begin(digest, context.by(), reason, deadline)
             .await?;
         let seen = deployments.look(run.id)?;
         deployment::put_run(&mut answer, context, &seen, 6);

@@ -60,7 +60,16 @@ impl Person {
         command
     }
 
-    fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Ended {
+    /// What the binary sees of an environment.
+    #[cfg(target_os = "linux")]
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let home = self.folder.path().display().to_string();
+        let mut all = vec![("HOME", home)];
+        all.extend(self.environment.iter().cloned());
+        all
+    }
+
+    pub fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Ended {
         Ended(self.command().args(arguments).output().expect("the binary"))
     }
 

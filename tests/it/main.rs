@@ -9,6 +9,8 @@ mod answers;
 mod bad_input;
 mod bridge;
 mod broken;
+#[cfg(target_os = "linux")]
+mod by_hand;
 mod changes;
 mod client;
 mod commands;

@@ -29,6 +29,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("reqwest", &["net/"]),
     ("rusqlite", &["catalog/snapshot", "store/"]),
     ("clap", &["cli/"]),
+    ("console", &["cli/"]),
     ("rustix", &["runtime/process/", "runtime/shim"]),
     ("bollard", &["runtime/compose/"]),
     ("tokio_postgres", &["health/probe/", "store/"]),

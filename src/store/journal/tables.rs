@@ -31,6 +31,15 @@ CREATE TABLE target (
     name TEXT PRIMARY KEY, environment TEXT NOT NULL) WITHOUT ROWID;
 ";
 
+/// What no run rests on: added to a file of any age, and unknown to an older program.
+const BESIDE: &str = "
+CREATE TABLE IF NOT EXISTS progress (
+    run INTEGER PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS intervention (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, target TEXT NOT NULL, at INTEGER NOT NULL,
+    what TEXT NOT NULL, asked_by TEXT NOT NULL, reason TEXT, services TEXT NOT NULL, outcome TEXT);
+";
+
 pub fn migrate(connection: &mut Connection) -> Result<(), JournalError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -44,5 +53,6 @@ pub fn migrate(connection: &mut Connection) -> Result<(), JournalError> {
         transaction.execute_batch(TABLES)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
     }
+    transaction.execute_batch(BESIDE)?;
     Ok(transaction.commit()?)
 }

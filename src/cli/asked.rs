@@ -1,0 +1,146 @@
+//! What the commands that ask a platform share: where they look, as whom, how an answer is printed.
+
+use clap::Args;
+use serde_json::{Map, Value};
+
+use super::{
+    CatalogChoice, Failure,
+    environment::{PlatformArguments, SnapshotArguments, StateArguments, text},
+    output::say,
+};
+use crate::{
+    answer::Answer,
+    app,
+    deploy::Deployments,
+    tools::{self, Caller, Context, ErrorCode, Person, Surroundings, ToolError, deployment, run},
+};
+
+/// Where a command looks: as `serve` does.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where it looks")]
+pub(super) struct Where {
+    #[command(flatten)]
+    pub(super) catalog: CatalogChoice,
+    #[command(flatten)]
+    pub(super) snapshot: SnapshotArguments,
+    #[command(flatten)]
+    pub(super) platform: PlatformArguments,
+    #[command(flatten)]
+    pub(super) state: StateArguments,
+}
+
+impl Where {
+    pub(super) fn surroundings(&self, caller: Caller) -> Result<Surroundings, Failure> {
+        let state = self.state.folder();
+        let catalog = self.catalog.settings()?;
+        let platform = self.platform.settings()?;
+        let snapshot = self.snapshot.settings()?;
+        let catalogs = app::catalogs_of(&catalog, &platform, snapshot, state.as_deref())?;
+        Ok(Surroundings {
+            catalogs,
+            platform: app::platform(&platform, &catalog, state.as_deref()).transpose(),
+            caller,
+        })
+    }
+
+    /// As the person who typed the command.
+    pub(super) fn asked(&self, json: bool) -> Result<Asked, Failure> {
+        let user = text("USER").or_else(|| text("LOGNAME"));
+        let name = match user {
+            Some(user) => format!("{user} at the command line"),
+            None => "somebody at the command line".into(),
+        };
+        let person = Person {
+            name,
+            has_proven: false,
+        };
+        let surroundings = self.surroundings(Caller {
+            person: Some(person),
+            ..Caller::default()
+        })?;
+        Ok(Asked { surroundings, json })
+    }
+}
+
+/// A command at work: it calls the tools that clients call.
+#[derive(Clone)]
+pub(super) struct Asked {
+    surroundings: Surroundings,
+    /// Whether answers are printed in their structured form.
+    pub(super) json: bool,
+}
+
+impl Asked {
+    /// The same command after the person gave the factor that production asks for.
+    pub(super) fn proven(mut self) -> Self {
+        if let Some(person) = &mut self.surroundings.caller.person {
+            person.has_proven = true;
+        }
+        self
+    }
+
+    /// A context of this moment.
+    pub(super) fn context(&self) -> Context {
+        let Surroundings {
+            catalogs,
+            platform,
+            caller,
+        } = self.surroundings.clone();
+        Context::new(catalogs, caller).with_platform(platform)
+    }
+
+    pub(super) fn deployments(&self) -> Result<Deployments, Failure> {
+        deployment::deployments(&self.context()).map_err(|error| self.failure(&error))
+    }
+
+    /// What would be acted on.
+    pub(super) async fn target(&self, deployments: &Deployments) -> Result<String, Failure> {
+        let target = deployments.target().await;
+        target.map_err(|error| self.failure(&ToolError::from(error)))
+    }
+
+    /// Calls a tool.
+    pub(super) async fn call(&self, name: &str, arguments: Value) -> Result<Answer, Failure> {
+        let tool = tools::find(name)
+            .ok_or_else(|| Failure::Error(format!("there is no tool `{name}`")))?;
+        let longest = Context::LONGEST_CALL;
+        let running = run::run(tool, self.surroundings.clone(), longest, arguments);
+        let outcome = tokio::time::timeout(longest, running).await.map_err(|_| {
+            Failure::Error(format!("timeout: no answer within {} s", longest.as_secs()))
+        })?;
+        outcome.map_err(|error| self.failure(&error))
+    }
+
+    /// An error of a tool as the end of a command.
+    pub(super) fn failure(&self, error: &ToolError) -> Failure {
+        let is_usage = matches!(
+            error.code,
+            ErrorCode::InvalidArgument | ErrorCode::Ambiguous
+        );
+        if self.json {
+            // What cannot be printed is told on stderr.
+            return match print_json(&error.structured()) {
+                Ok(()) if is_usage => Failure::Code(2),
+                Ok(()) => Failure::Said,
+                Err(failure) => failure,
+            };
+        }
+        match is_usage {
+            true => Failure::Usage(error.text()),
+            false => Failure::Error(error.text()),
+        }
+    }
+
+    pub(super) fn print(&self, answer: &Answer) -> Result<(), Failure> {
+        match self.json {
+            true => print_json(&answer.structured()),
+            false => say(answer.text()),
+        }
+    }
+}
+
+fn print_json(fields: &Map<String, Value>) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(fields)
+        .map_err(|error| Failure::Error(format!("the answer cannot be printed: {error}")))?;
+    say(text)
+}

@@ -1,0 +1,207 @@
+//! `approve`: a person lets a run go on that waits for one.
+
+use clap::Args;
+use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+
+use super::{
+    super::{
+        Failure,
+        asked::{Asked, Where},
+        block_on,
+        output::{note, say},
+    },
+    deploy, follow,
+    outcome::{self, Wanted},
+    passphrase::{PassphraseError, Place},
+    terminal,
+};
+use crate::{
+    deploy::{DeployError, Deployments, Status, deployments::Seen, requests::Verb},
+    tools::{ToolError, deployment},
+};
+
+#[derive(Debug, Args)]
+pub(in super::super) struct ApproveArguments {
+    /// The run.
+    #[arg(value_name = "RUN", required_unless_present = "set_passphrase")]
+    run: Option<String>,
+    /// Choose the passphrase that approvals in production ask for.
+    #[arg(long, conflicts_with_all = ["run", "follow", "reason"])]
+    set_passphrase: bool,
+    /// Why; it stands in the journal.
+    #[arg(long)]
+    reason: Option<String>,
+    /// Watch the run until it is over or a person has to decide again.
+    #[arg(long)]
+    follow: bool,
+    /// Print the structured form.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    at: Where,
+}
+
+pub(in super::super) fn run(arguments: &ApproveArguments) -> Result<(), Failure> {
+    let Some(run) = &arguments.run else {
+        return set_passphrase();
+    };
+    let asked = arguments.at.asked(arguments.json)?;
+    block_on(async {
+        let run = deployment::run_number("RUN", run).map_err(|error| asked.failure(&error))?;
+        let deployments = asked.deployments()?;
+        approve_for(&asked, &deployments, run, arguments.reason.as_deref()).await?;
+        let sent = json!({"run": run.to_string()});
+        let answer = asked.call("get_deployment", sent).await?;
+        if arguments.follow {
+            return deploy::to_the_end(&asked, &answer, false, Wanted::Success).await;
+        }
+        asked.print(&answer)?;
+        outcome::of(&follow::look(&deployments, run)?, Wanted::Success)
+    })
+}
+
+/// Asks the person at the terminal, and approves.
+pub(super) async fn approve(
+    asked: &Asked,
+    deployments: &Deployments,
+    run: i64,
+) -> Result<(), Failure> {
+    approve_for(asked, deployments, run, None).await
+}
+
+async fn approve_for(
+    asked: &Asked,
+    deployments: &Deployments,
+    run: i64,
+    reason: Option<&str>,
+) -> Result<(), Failure> {
+    let told = |error: DeployError| asked.failure(&ToolError::from(error));
+    let context = asked.context();
+    let seen = follow::look(deployments, run)?;
+    let is_awaited = seen.reading.state.status == Status::AwaitingApproval;
+    if is_awaited && is_stale(&seen, Timestamp::now()) {
+        let expired = seen.reading.plan.expires_at;
+        let reason = format!("nobody approved it before its plan expired at {expired}");
+        deployments
+            .ask(run, Verb::Abort, context.by(), Some(&reason))
+            .await
+            .map_err(told)?;
+        return Err(Failure::Error(format!(
+            "run {run} was cancelled: {reason}; nothing was changed. Make a new plan"
+        )));
+    }
+    if is_awaited {
+        let target = deployments.target().await.map_err(told)?;
+        if target != seen.row.target {
+            return Err(Failure::Error(format!(
+                "run {run} is for {}, this is {target}: approve it there",
+                seen.row.target
+            )));
+        }
+        note(what(&seen));
+        match needs_proof(deployments, &target)? {
+            true => prove(&format!("approve run {run}"))?,
+            false => terminal::confirm(
+                "Approve this?",
+                "a person approves on one; no flag and no tool does",
+            )?,
+        }
+    }
+    // Where it waits for nothing, this says so.
+    deployments
+        .ask(run, Verb::Approve, context.by(), reason)
+        .await
+        .map_err(told)
+}
+
+/// A run that nobody let begin in time: what its plan was made from changes. A phase in the middle
+/// of a run waits as long as it has to.
+fn is_stale(seen: &Seen, now: Timestamp) -> bool {
+    seen.reading.state.driver.is_none() && seen.reading.plan.is_expired(now)
+}
+
+/// What would be approved.
+fn what(seen: &Seen) -> String {
+    let (plan, state) = (&seen.reading.plan, &seen.reading.state);
+    let next = state.phases.iter().position(|one| one.ended_at.is_none());
+    let what = match (state.driver.is_some(), next) {
+        (true, Some(at)) => plan
+            .phases
+            .get(at)
+            .map_or_else(String::new, |phase| format!(", phase {}", phase.name)),
+        _ if plan.phases.is_empty() => {
+            format!(", which takes back {} services", plan.restores.len())
+        }
+        _ => {
+            let names: Vec<&str> = plan.phases.iter().map(|one| one.name.as_str()).collect();
+            format!(", phases {}", names.join(", "))
+        }
+    };
+    format!(
+        "run {} of plan {} on {}{what}; asked for by {}",
+        seen.row.id,
+        plan.digest(),
+        plan.target,
+        state.by
+    )
+}
+
+/// Whether what is done to this target needs the passphrase.
+pub(in super::super) fn needs_proof(
+    deployments: &Deployments,
+    target: &str,
+) -> Result<bool, Failure> {
+    deployments
+        .needs_person(target)
+        .map_err(|error| Failure::Error(ToolError::from(error).text()))
+}
+
+/// Asks for the passphrase.
+pub(in super::super) fn prove(what: &str) -> Result<(), Failure> {
+    let place = Place::of_user().map_err(failed)?;
+    let Some(kept) = place.kept().map_err(failed)? else {
+        return Err(Failure::Error(format!(
+            "the target is in production, and no passphrase is kept in {}: set one with \
+             `openpolicy-mcp approve --set-passphrase`; nothing was changed",
+            place.path().display()
+        )));
+    };
+    let typed = terminal::hidden(&format!("Passphrase to {what} (production): "))?;
+    match kept.is(&typed) {
+        true => Ok(()),
+        false => Err(Failure::Error(
+            "that is not the passphrase; nothing was changed".into(),
+        )),
+    }
+}
+
+fn set_passphrase() -> Result<(), Failure> {
+    let place = Place::of_user().map_err(failed)?;
+    if let Some(kept) = place.kept().map_err(failed)? {
+        let old = terminal::hidden("The passphrase so far: ")?;
+        if !kept.is(&old) {
+            return Err(Failure::Error(
+                "that is not the passphrase; it stays as it is".into(),
+            ));
+        }
+    }
+    let new = terminal::hidden("New passphrase: ")?;
+    let again = terminal::hidden("The same again: ")?;
+    if new.expose_secret() != again.expose_secret() {
+        return Err(Failure::Error("the two differ; nothing was changed".into()));
+    }
+    place.keep(&new).map_err(failed)?;
+    say(format_args!(
+        "its hash is kept in {}, for you alone",
+        place.path().display()
+    ))
+}
+
+fn failed(error: PassphraseError) -> Failure {
+    match error {
+        PassphraseError::Short => Failure::Usage(error.to_string()),
+        error => Failure::Error(error.to_string()),
+    }
+}

@@ -1,0 +1,111 @@
+//! Deployments by hand: the commands with the real binary over local processes. Nothing is left.
+
+mod approvals;
+mod runs;
+
+use std::{net::TcpListener, path::Path};
+
+use serde_json::Value;
+
+use crate::{
+    commands::{Ended, Person},
+    support,
+};
+
+/// A platform of stand-ins in the home of a person. What runs is stopped when it goes.
+pub struct Hands {
+    pub person: Person,
+    pub ports: [u16; 3],
+}
+
+impl Hands {
+    /// Trusted; `more` are further lines of the platform file, `broken` a service that ends.
+    pub fn new(more: &str, broken: Option<&str>) -> Self {
+        let program = support::bin();
+        let folder = program.parent().map(Path::to_owned).unwrap_or_default();
+        let path = format!("{}:/usr/bin:/bin", folder.display());
+        let person = Person::new()
+            .with("PATH", &path)
+            .with("USER", "ada")
+            .with("OPENPOLICY_PLATFORM", "platform.yaml");
+        let hands = Self {
+            person,
+            ports: free_ports(),
+        };
+        hands.write(more, broken);
+        hands
+    }
+
+    /// Writes the platform file anew and trusts it.
+    pub fn write(&self, more: &str, broken: Option<&str>) {
+        let service = |name: &str, port: u16, needs: &str| {
+            let command = match broken == Some(name) {
+                true => "[\"false\"]".to_owned(),
+                false => format!("[openpolicy-mcp, stand-in, --port, \"{port}\"]"),
+            };
+            format!(
+                "  {name}: {{ memory: 64Mi, port: {port}, needs: [{needs}], command: {command}, \
+                 probe: {{ http: \"http://127.0.0.1:{port}/health\", interval: 1s, timeout: 1s, \
+                 retries: 2, start_period: 5s }} }}\n"
+            )
+        };
+        let [db, cache, api] = self.ports;
+        let services = [
+            service("db", db, ""),
+            service("cache", cache, ""),
+            service("api", api, "db, cache"),
+        ];
+        self.person.write(
+            "platform.yaml",
+            &format!(
+                "platform: tiny\ncapacity: {{ memory: 1Gi, cpu: 2 }}\nruntime: {{ process: {{}} }}\n\
+                 services:\n{}{more}",
+                services.concat()
+            ),
+        );
+        let shown = self.person.say("trust platform.yaml --show").code(0).out();
+        let digest = shown
+            .lines()
+            .find_map(|line| line.strip_prefix("digest: "))
+            .expect("a digest")
+            .to_owned();
+        self.person
+            .say(&format!("trust platform.yaml --digest {digest}"))
+            .code(0);
+    }
+
+    pub fn say(&self, line: &str) -> Ended {
+        self.person.say(line)
+    }
+
+    /// A run, as `status --json` tells it.
+    pub fn status(&self, run: i64) -> Value {
+        let line = format!("status {run} --json");
+        serde_json::from_str(&self.person.say(&line).out()).expect("JSON")
+    }
+}
+
+impl Drop for Hands {
+    fn drop(&mut self) {
+        // Whatever a failed test leaves: the way back goes as far as it can.
+        let _ = self.say("accept 1");
+        let _ = self.say("rollback 1 --yes");
+    }
+}
+
+fn free_ports() -> [u16; 3] {
+    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    listeners.map(|listener| listener.local_addr().expect("an address").port())
+}
+
+pub fn is_open(port: u16) -> bool {
+    std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+}
+
+/// Two phases behind gates.
+pub const PHASES: &str = "\
+phases:
+  - { name: infrastructure, steps: [[db, cache]], gate: { healthy: all, timeout: 30s }, \
+expected: \"1s-20s\", status_word: FUNCTIONAL }
+  - { name: apps, steps: [[api]], gate: { healthy: all, timeout: 20s } }
+";
