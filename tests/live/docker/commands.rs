@@ -11,12 +11,13 @@ use std::{
 use openpolicy_mcp::{
     platform::ServiceName,
     runtime::{
-        Change, Problem, RunningCommand, Runtime as _, ServiceState, shim, values::AppliedOutcome,
+        Change, Problem, RunningCommand, Runtime as _, ServiceState, compose::Program, shim,
+        values::AppliedOutcome,
     },
 };
 
 use super::{
-    engine::{BINARY, compose_2},
+    engine::{BINARY, compose_1, compose_2},
     world::{World, outcomes, service},
 };
 use crate::engines::PATIENCE;
@@ -93,7 +94,7 @@ async fn child_that_applies() {
             host: read("host"),
             certificates: None,
         })
-        .with_compose(compose_2().await)
+        .with_compose(Program::at(read("compose").into()).await.expect("Compose"))
         .with_shim(Path::new(BINARY));
     let desired: Vec<openpolicy_mcp::runtime::Desired> = desired;
     let change = Change {
@@ -115,6 +116,15 @@ async fn child_that_applies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_ends_with_who_started_it() {
+    killed_in_the_middle(compose_2().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_of_compose_1_ends_with_who_started_it() {
+    killed_in_the_middle(compose_1().await).await;
+}
+
+async fn killed_in_the_middle(program: Program) {
     let mut compose = "services:\n".to_owned();
     let names: Vec<String> = (0..12).map(|number| format!("s{number}")).collect();
     for name in &names {
@@ -123,7 +133,9 @@ async fn a_command_ends_with_who_started_it() {
         ));
     }
     let services: Vec<String> = names.iter().map(|name| format!("  {name}: {{}}")).collect();
-    let world = World::of(&compose, &services.join("\n")).await;
+    let compose_path = program.path.display().to_string();
+    let world = World::with(&compose, &services.join("\n"), "", program).await;
+    world.write("compose", &compose_path);
     let all: Vec<&str> = names.iter().map(String::as_str).collect();
     let every: Vec<ServiceName> = all.iter().map(|name| service(name)).collect();
     world.write("host", &world.docker().host());

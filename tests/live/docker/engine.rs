@@ -135,25 +135,21 @@ impl Docker {
 
     /// The stand-in alone.
     pub fn make_stand_in(&self) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("platforms/stand-in.sh");
-        let made = Command::new(script)
-            .arg(BINARY)
-            .env("DOCKER_HOST", self.host())
-            .output()
-            .expect("bash");
-        let said = String::from_utf8_lossy(&made.stderr);
-        assert!(made.status.success(), "images: {said}");
+        self.make("platforms/stand-in.sh");
     }
 
-    pub fn make_images(&self) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/docker/images.sh");
-        let made = Command::new(script)
+    fn make_images(&self) {
+        self.make("tests/live/docker/images.sh");
+    }
+
+    fn make(&self, script: &str) {
+        let made = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(script))
             .arg(BINARY)
             .env("DOCKER_HOST", self.host())
             .output()
             .expect("bash");
         let said = String::from_utf8_lossy(&made.stderr);
-        assert!(made.status.success(), "images: {said}");
+        assert!(made.status.success(), "{script}: {said}");
     }
 }
 

@@ -16,30 +16,33 @@ async fn world(name: &str, address: &str) -> World {
     let from = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("platforms")
         .join(name);
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        if entry.path().is_file() {
-            fs::copy(entry.path(), folder.path().join(entry.file_name())).expect("a file");
-        }
-    }
+    copy(&from, folder.path());
     let variables = format!("PUBLISH_ADDRESS={address}\n");
     fs::write(folder.path().join(".env"), variables).expect("a file");
     let file = folder.path().join("platform.yaml");
-    World::of_file(&file, folder, &format!("openpolicy-{name}")).await
+    World::of_file(&file, folder).await
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let place = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            fs::create_dir_all(&place).expect("a folder");
+            copy(&entry.path(), &place);
+        } else {
+            fs::copy(entry.path(), place).expect("a file");
+        }
+    }
 }
 
 /// Phase by phase and step by step; then everything is well.
-async fn deployed(world: World, services: usize, without_container: &[&str]) {
+async fn deployed(world: World, services: usize) {
     let runtime = &world.runtime;
     let mut count = 0;
     for phase in &world.platform.phases {
         for step in &phase.steps {
-            let step: Vec<_> = step
-                .iter()
-                .filter(|name| !without_container.contains(&name.0.as_str()))
-                .cloned()
-                .collect();
-            let desired = runtime.resolve(&step).await.expect("resolved");
+            let desired = runtime.resolve(step).await.expect("resolved");
             let faults: Vec<_> = desired
                 .iter()
                 .filter_map(|one| one.problem.as_ref())
@@ -64,7 +67,6 @@ async fn deployed(world: World, services: usize, without_container: &[&str]) {
         .services
         .iter()
         .map(|service| service.name.clone())
-        .filter(|name| !without_container.contains(&name.0.as_str()))
         .collect();
     assert_eq!(names.len(), services);
     let begun = Instant::now();
@@ -105,10 +107,19 @@ async fn deployed(world: World, services: usize, without_container: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn planned_comes_up_in_five_phases() {
-    deployed(world("planned", "127.77.0.1").await, 26, &[]).await;
+    deployed(world("planned", "127.77.0.1").await, 26).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn v4_comes_up_phase_by_phase() {
-    deployed(world("v4", "127.77.0.2").await, 32, &[]).await;
+    deployed(world("v4", "127.77.0.2").await, 32).await;
+}
+
+/// With the services of its profile, and the SQL that PostgreSQL runs with a new data folder.
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_comes_up_with_openmetadata() {
+    let world = world("metadata", "127.77.0.3").await;
+    let db = world.resolved(&["db"]).await;
+    assert!(db[0].not_restored[0].contains("folder"), "{db:?}");
+    deployed(world, 11).await;
 }

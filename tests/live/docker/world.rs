@@ -11,7 +11,7 @@ use std::{
 };
 
 use openpolicy_mcp::{
-    platform::{Platform, ServiceName, TrustedDigests, Variables, load},
+    platform::{Platform, ServiceName, TrustedDigests, Variables, load, model::RuntimeKind},
     runtime::{
         Applied, Before, Change, Desired, Observed, Runtime,
         compose::{ComposeRuntime, Program},
@@ -118,31 +118,19 @@ impl World {
              services:\n{services}\n"
         );
         fs::write(&file, text).expect("a file");
-        Self::loaded(folder, project, &file, program, docker)
+        Self::loaded(folder, &file, program, docker)
     }
 
     /// A platform file that is there.
-    pub async fn of_file(file: &Path, folder: TempDir, project: &str) -> Self {
+    pub async fn of_file(file: &Path, folder: TempDir) -> Self {
         let docker = tokio::task::spawn_blocking(engine::shared)
             .await
             .expect("an engine");
         let program = engine::compose_2().await;
-        Self::loaded(
-            folder,
-            project.to_owned(),
-            file,
-            program,
-            Docked::Shared(docker),
-        )
+        Self::loaded(folder, file, program, Docked::Shared(docker))
     }
 
-    fn loaded(
-        folder: TempDir,
-        project: String,
-        file: &Path,
-        program: Program,
-        docker: Docked,
-    ) -> Self {
+    fn loaded(folder: TempDir, file: &Path, program: Program, docker: Docked) -> Self {
         let trusted = TrustedDigests {
             everything: true,
             ..TrustedDigests::default()
@@ -150,9 +138,16 @@ impl World {
         let loaded = load(file, &Variables::of_process(), &trusted);
         let platform = Arc::new(loaded.expect("a platform file").platform);
         let runtime = runtime(&platform, folder.path(), docker.get(), program);
+        let RuntimeKind::Compose {
+            project: Some(project),
+            ..
+        } = &platform.runtime
+        else {
+            panic!("a Compose project with a name");
+        };
         Self {
+            project: project.clone(),
             folder,
-            project,
             platform,
             runtime,
             docker,
