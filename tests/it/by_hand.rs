@@ -78,6 +78,21 @@ impl Hands {
         self.person.say(line)
     }
 
+    /// As if every plan had been made long ago.
+    pub fn let_plans_expire(&self) {
+        let folder = self.person.path(".local/state/openpolicy-mcp/deploy");
+        let sites = std::fs::read_dir(folder).expect("a folder");
+        for site in sites {
+            let journal = site.expect("a site").path().join("journal.sqlite");
+            let journal = rusqlite::Connection::open(journal).expect("a journal");
+            let changed = journal.execute(
+                "UPDATE plan SET body = json_set(body, '$.expires_at', '2020-01-01T00:00:00Z')",
+                [],
+            );
+            assert!(changed.expect("plans") > 0);
+        }
+    }
+
     /// A run, as `status --json` tells it.
     pub fn status(&self, run: i64) -> Value {
         let line = format!("status {run} --json");

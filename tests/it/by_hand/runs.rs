@@ -1,5 +1,11 @@
 //! Plan, deploy, look, take back; exit codes and both forms of the answers.
 
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
 use super::{Hands, PHASES, is_open};
 
 #[test]
@@ -125,5 +131,56 @@ fn a_run_that_fails_or_waits_says_so_with_its_exit_code() {
     assert!(is_open(hands.ports[0]), "it stands as it is");
     hands.say("abort 2 --follow").code(0);
     assert_eq!(hands.status(2)["state"], "rolled_back");
+    assert!(!hands.ports.iter().any(|port| is_open(*port)));
+}
+
+#[test]
+fn who_leaves_the_terminal_leaves_the_run_going_and_a_gate_at_work_tells_what_it_reads() {
+    let held = PHASES.replace(
+        "stable_for: 1s, timeout: 30s",
+        "stable_for: 60s, timeout: 90s",
+    );
+    let hands = Hands::new(&held, None);
+    let mut child = hands
+        .person
+        .command()
+        .args(["deploy", "--yes"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary");
+    let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
+    let begun = lines.find(|line| {
+        let line = line.as_ref().expect("a line");
+        line.contains("infrastructure: begun")
+    });
+    assert!(begun.is_some());
+    let pid = child.id().to_string();
+    let asked = Command::new("kill").args(["-INT", &pid]).status();
+    assert!(asked.expect("kill").success());
+    let ended = child.wait_with_output().expect("an end");
+    assert_eq!(ended.status.code(), Some(130));
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(said.contains("run 1 goes on"), "{said}");
+
+    let begun = Instant::now();
+    let gate = loop {
+        let seen = hands.status(1);
+        assert_eq!(seen["state"], "running", "{seen}");
+        let gate = &seen["phases"]["rows"][0][3];
+        if let Some(gate) = gate.as_str().filter(|gate| gate.contains("held")) {
+            break gate.to_owned();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(40), "{seen}");
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    assert!(gate.starts_with("all healthy (is 2 of 2); held "), "{gate}");
+    assert!(gate.ends_with(" of 60s"), "{gate}");
+    // Exactly one run at a time, and a person may let it pass.
+    let other = hands.say("deploy --yes").code(1);
+    assert!(other.err().contains("run 1"), "{}", other.err());
+    hands.say("promote 1 --follow --reason drill").code(0);
+    assert!(is_open(hands.ports[2]));
+    hands.say("rollback --yes").code(0);
     assert!(!hands.ports.iter().any(|port| is_open(*port)));
 }
