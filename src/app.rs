@@ -85,6 +85,9 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
         Ok(_) => {}
         Err(reason) if followed.is_some() => {
             tracing::warn!(reason, "The catalog is not asked");
+            if settings.sync_every.is_some() {
+                tracing::warn!("The snapshot is not kept fresh before the server is started anew");
+            }
         }
         Err(reason) => return Err(AppError::Settings(reason.clone())),
     }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::impact::carriers_of;
 use crate::{
+    deploy::past::Past,
     health::{Health, ServiceHealth, Verdict},
     platform::Platform,
 };
@@ -90,6 +91,73 @@ pub fn of_service(platform: &Platform, health: &Health, name: &str) -> Vec<Servi
     ranked(causes)
 }
 
+/// How far back runs and stops are read, in milliseconds.
+pub const DEPLOYED_WITHIN: i64 = 7 * 86_400_000;
+/// So long after it was acted on a failure is told with it.
+const SHORTLY: i64 = 3_600_000;
+/// Of what was done to one service so much is told: the last is the likeliest.
+const MOST_DEPLOYMENTS: usize = 2;
+/// A look that finds a failure may come a little before the run wrote that it began.
+const SLACK: i64 = 60_000;
+
+/// Something that was done to a failing service shortly before it failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeploymentCause {
+    pub service: String,
+    /// `run 7`.
+    pub subject: String,
+    pub at: Timestamp,
+    pub evidence: String,
+}
+
+/// Runs and stops that acted on a failing service shortly before it failed, newest first.
+pub fn of_deployments(
+    causes: &[ServiceCause],
+    past: &Past,
+    now: Timestamp,
+) -> Vec<DeploymentCause> {
+    let mut all = Vec::new();
+    for cause in causes.iter().filter(|one| one.verdict != Verdict::Up) {
+        let failed = cause.since.unwrap_or(now).as_millisecond();
+        let is_shortly = |from: i64, to: i64| from <= failed + SLACK && to >= failed - SHORTLY;
+        let service = cause.service.as_str();
+        let mut found = Vec::new();
+        for stop in &past.interventions {
+            if stop.services.iter().any(|one| one == service) && is_shortly(stop.at, stop.at) {
+                let why = stop.reason.as_deref().map(|why| format!(" ({why})"));
+                found.push(DeploymentCause {
+                    service: service.to_owned(),
+                    subject: "stop_services".into(),
+                    at: Timestamp::from_millisecond(stop.at).unwrap_or(now),
+                    evidence: format!("{} stopped it{}", stop.by, why.unwrap_or_default()),
+                });
+            }
+        }
+        for run in &past.runs {
+            let ended = run.ended.unwrap_or(now).as_millisecond();
+            let is_touched = run.touched.iter().any(|one| one.0 == service);
+            if is_touched && is_shortly(run.began.as_millisecond(), ended) {
+                found.push(DeploymentCause {
+                    service: service.to_owned(),
+                    subject: format!("run {}", run.run),
+                    at: run.began,
+                    evidence: format!(
+                        "acted on it and {}; begun by {}",
+                        match run.ended {
+                            Some(_) => format!("ended as {}", run.status.as_str()),
+                            None => format!("is {}", run.status.as_str()),
+                        },
+                        run.by
+                    ),
+                });
+            }
+        }
+        found.sort_by_key(|one| std::cmp::Reverse(one.at));
+        all.extend(found.into_iter().take(MOST_DEPLOYMENTS));
+    }
+    all
+}
+
 fn of(service: &ServiceHealth, distance: u32, how: Option<&str>) -> ServiceCause {
     let why = service.reason.as_deref().unwrap_or("its look failed");
     ServiceCause {
@@ -142,4 +210,66 @@ fn hops_to(platform: &Platform, from: &str, to: &str) -> Option<u32> {
             .collect();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        deploy::{Status, event::EndState, past::PastRun, plan::Kind},
+        platform::ServiceName,
+    };
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(minute * 60).expect("a time")
+    }
+
+    fn run(id: i64, began: i64, touched: &str) -> PastRun {
+        PastRun {
+            run: id,
+            kind: Kind::Deploy,
+            status: Status::Ended(EndState::Succeeded),
+            began: at(began),
+            ended: Some(at(began + 1)),
+            by: "ada".into(),
+            reason: None,
+            phases: vec!["apps".into()],
+            touched: vec![ServiceName(touched.into())],
+            planned: at(began),
+        }
+    }
+
+    #[test]
+    fn what_acted_on_a_service_shortly_before_it_failed_is_told() {
+        let cause = ServiceCause {
+            verdict: Verdict::Down,
+            service: "api".into(),
+            distance: 0,
+            since: Some(at(200)),
+            evidence: String::new(),
+        };
+        let past = Past {
+            runs: vec![
+                run(6, 260, "api"),
+                run(5, 199, "api"),
+                run(4, 198, "db"),
+                run(3, 190, "api"),
+                run(2, 180, "api"),
+                run(1, 100, "api"),
+            ],
+            ..Past::default()
+        };
+        let found = of_deployments(std::slice::from_ref(&cause), &past, at(300));
+        let runs: Vec<&str> = found.iter().map(|one| one.subject.as_str()).collect();
+        assert_eq!(
+            runs,
+            ["run 5", "run 3"],
+            "neither later, nor long before, nor of another"
+        );
+        let well = ServiceCause {
+            verdict: Verdict::Up,
+            ..cause
+        };
+        assert!(of_deployments(&[well], &past, at(300)).is_empty());
+    }
 }

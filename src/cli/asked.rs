@@ -9,7 +9,7 @@ use super::{
     output::say,
 };
 use crate::{
-    answer::Answer,
+    answer::{Answer, text as render},
     app,
     deploy::Deployments,
     tools::{self, Caller, Context, ErrorCode, Person, Surroundings, ToolError, deployment, run},
@@ -111,6 +111,43 @@ impl Asked {
         outcome.map_err(|error| self.failure(&error))
     }
 
+    /// Calls a tool page by page, and puts the rows of all pages into the first.
+    pub(super) async fn call_all(
+        &self,
+        name: &str,
+        mut arguments: Value,
+        list: &str,
+    ) -> Result<Map<String, Value>, Failure> {
+        let mut whole = self.call(name, arguments.clone()).await?.structured();
+        while let Some(next) = whole.remove("next") {
+            if let Some(arguments) = arguments.as_object_mut() {
+                arguments.insert("cursor".into(), next);
+            }
+            let mut page = self.call(name, arguments.clone()).await?.structured();
+            let rows = page
+                .get_mut(list)
+                .and_then(|table| table.get_mut("rows"))
+                .and_then(Value::as_array_mut)
+                .map(std::mem::take)
+                .unwrap_or_default();
+            let known = whole
+                .get_mut(list)
+                .and_then(|table| table.get_mut("rows"))
+                .and_then(Value::as_array_mut);
+            if let Some(known) = known {
+                known.extend(rows);
+                let count = known.len();
+                whole.insert("returned".into(), count.into());
+            }
+            for name in ["complete", "next"] {
+                if let Some(value) = page.remove(name) {
+                    whole.insert(name.to_owned(), value);
+                }
+            }
+        }
+        Ok(whole)
+    }
+
     /// An error of a tool as the end of a command.
     pub(super) fn failure(&self, error: &ToolError) -> Failure {
         let is_usage = matches!(
@@ -132,10 +169,15 @@ impl Asked {
     }
 
     pub(super) fn print(&self, answer: &Answer) -> Result<(), Failure> {
-        match self.json {
-            true => print_json(&answer.structured()),
-            false => say(answer.text()),
-        }
+        print_fields(&answer.structured(), self.json)
+    }
+}
+
+/// In the structured form, or as text.
+pub(super) fn print_fields(fields: &Map<String, Value>, json: bool) -> Result<(), Failure> {
+    match json {
+        true => print_json(fields),
+        false => say(render::render(fields)),
     }
 }
 

@@ -7,11 +7,14 @@ mod doctor;
 mod drive;
 mod environment;
 mod export;
+mod health;
 mod init;
 mod keep;
 mod lint;
 mod output;
+mod performance;
 mod places;
+mod resources;
 mod serve;
 mod shim;
 mod stand_in;
@@ -26,6 +29,7 @@ use clap::{Args, Parser, Subcommand, error::ErrorKind};
 
 use crate::{app::AppError, deploy::requests::Verb};
 use deployments::{approve, control, deploy, plan, rollback, status};
+use health::Strictness;
 
 /// An MCP server that bridges OpenMetadata and the platform that carries the data.
 ///
@@ -54,6 +58,14 @@ enum Command {
     /// List the tools, call one by hand, or write their contracts.
     #[command(subcommand)]
     Tools(tools::ToolsCommand),
+    /// Tell whether the platform is well, as it was seen lately.
+    Health(Box<health::HealthArguments>),
+    /// Look at every service now; exit code 0 where all are well.
+    Validate(Box<health::HealthArguments>),
+    /// Send a bounded number of requests to services, and hold answers against the triggers.
+    Performance(Box<performance::PerformanceArguments>),
+    /// Show what services use against limits, budgets and capacity.
+    Resources(Box<resources::ResourcesArguments>),
     /// Show what a deployment would do, and the digest that begins it.
     Plan(Box<plan::PlanArguments>),
     /// Deploy phases: plan, show, ask, begin, and follow to the end.
@@ -159,6 +171,10 @@ pub fn run() -> ExitCode {
         Some(Command::Serve(arguments)) => serve::run(*arguments),
         Some(Command::Demo(arguments)) => demo::run(arguments),
         Some(Command::Tools(command)) => tools::run(command),
+        Some(Command::Health(arguments)) => health::run(&arguments, Strictness::AsKnown),
+        Some(Command::Validate(arguments)) => health::run(&arguments, Strictness::Validated),
+        Some(Command::Performance(arguments)) => performance::run(&arguments),
+        Some(Command::Resources(arguments)) => resources::run(&arguments),
         Some(Command::Plan(arguments)) => plan::run(&arguments),
         Some(Command::Deploy(arguments)) => deploy::run(&arguments),
         Some(Command::Status(arguments)) => status::run(&arguments),

@@ -8,6 +8,7 @@
 mod act;
 pub mod book;
 pub mod checks;
+pub mod delivery;
 pub mod deployments;
 pub mod emergency;
 pub mod engine;
@@ -17,6 +18,7 @@ mod hooks;
 mod launch;
 pub mod look;
 pub mod next;
+pub mod past;
 pub mod plan;
 pub mod planning;
 mod progress;

@@ -338,6 +338,28 @@ impl Journal {
         Ok((rows.collect::<Result<_, _>>()?, total.unsigned_abs()))
     }
 
+    /// Runs on any target that were at work between two moments, newest first; and how many there
+    /// are in all.
+    pub fn runs_between(
+        &self,
+        since: Millis,
+        until: Millis,
+        most: usize,
+    ) -> Result<(Vec<RunRow>, u64), JournalError> {
+        const BETWEEN: &str = "FROM run WHERE updated >= ?1 AND created <= ?2";
+        let connection = self.connection()?;
+        let total: i64 = connection.query_row(
+            &format!("SELECT count(*) {BETWEEN}"),
+            [since, until],
+            |row| row.get(0),
+        )?;
+        let mut select = connection
+            .prepare_cached(&format!("SELECT {RUN} {BETWEEN} ORDER BY id DESC LIMIT ?3"))?;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let rows = select.query_map(params![since, until, most], run_row)?;
+        Ok((rows.collect::<Result<_, _>>()?, total.unsigned_abs()))
+    }
+
     /// Entries of a run after a number: number, time, body.
     pub fn entries(
         &self,

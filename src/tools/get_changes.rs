@@ -1,5 +1,6 @@
 //! `get_changes`: one timeline of what happened in the catalog and to the services.
 
+mod deployments;
 mod services;
 
 use schemars::JsonSchema;
@@ -26,8 +27,8 @@ pub const TOOL: Tool = Tool {
     name: NAME,
     title: "Get changes",
     description: "Timeline, newest first: changes of schema, lineage and entities, test results that \
-                  changed, incidents, failed ingestion, services that went down or came back; of an \
-                  entity, a service or everything.",
+                  changed, incidents, failed ingestion, services that went down or came back, \
+                  deployments; of an entity, a service or everything.",
     toolset: Toolset::Catalog,
     effect: Effect::Read,
     arguments: schema::of_arguments::<Arguments>,
@@ -75,6 +76,7 @@ enum Kind {
     Incident,
     Ingestion,
     Health,
+    Deployment,
 }
 
 impl Kind {
@@ -87,7 +89,7 @@ impl Kind {
             Self::Test => ChangeKind::Test,
             Self::Incident => ChangeKind::Incident,
             Self::Ingestion => ChangeKind::Ingestion,
-            Self::Health => return None,
+            Self::Health | Self::Deployment => return None,
         })
     }
 }
@@ -130,15 +132,20 @@ async fn call(context: &Context, sent: Value) -> Outcome {
             .await?,
         ],
     };
-    let wants_health = arguments
-        .kinds
-        .as_ref()
-        .is_none_or(|kinds| kinds.contains(&Kind::Health));
-    let became = if wants_health {
-        let scope = scopes.first().unwrap_or(&Scope::Everything);
+    let wants = |kind| {
+        let kinds = arguments.kinds.as_ref();
+        kinds.is_none_or(|kinds| kinds.contains(&kind))
+    };
+    let scope = scopes.first().unwrap_or(&Scope::Everything);
+    let became = if wants(Kind::Health) {
         services::became(context, &arguments, service, scope).await?
     } else {
         services::Became::default()
+    };
+    let deployed = if wants(Kind::Deployment) {
+        deployments::done(context, &arguments, service, scope).await?
+    } else {
+        deployments::Deployed::default()
     };
     let mut timeline = Timeline::default();
     for scope in scopes.iter().filter(|_| !kinds.is_empty()) {
@@ -153,6 +160,8 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     }
     timeline.looked_at.extend(became.looked_at);
     timeline.missed.extend(became.missed);
+    timeline.looked_at.extend(deployed.looked_at);
+    timeline.missed.extend(deployed.missed);
 
     let mut answer = Answer::new(Budget::of(if arguments.limit.is_some() {
         7_600
@@ -168,13 +177,15 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     for absent in timeline.absent {
         answer.warn(absent);
     }
-    let is_whole = timeline.missed.is_empty() && became.left == 0;
+    let left = became.left + deployed.left;
+    let is_whole = timeline.missed.is_empty() && left == 0;
     answer.put("could_not_look", timeline.missed);
     let mut rows: Vec<(i64, Vec<Value>)> = timeline.changes.into_iter().map(row).collect();
     rows.extend(became.transitions.iter().map(services::row));
+    rows.extend(deployed.rows);
     // Stable: within one moment the catalog's order stays.
     rows.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-    let total = rows.len() as u64 + became.left;
+    let total = rows.len() as u64 + left;
     let limit = arguments.limit.unwrap_or(DEFAULT_LIMIT) as usize;
     let mut table = Table::new(&["at", "kind", "subject", "what", "by"]);
     for (_, row) in rows.into_iter().skip(start as usize).take(limit) {

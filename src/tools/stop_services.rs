@@ -56,9 +56,9 @@ pub const TOOL: Tool = Tool {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Arguments {
-    /// These, whatever they use.
+    /// Names or container names.
     services: Option<Vec<String>>,
-    /// Or: as many as it takes.
+    /// What is not essential, until:
     until: Option<Until>,
     /// Essential ones too.
     all: Option<bool>,

@@ -78,6 +78,21 @@ impl Hands {
         self.person.say(line)
     }
 
+    /// As if every plan had been made long ago.
+    pub fn let_plans_expire(&self) {
+        let folder = self.person.path(".local/state/openpolicy-mcp/deploy");
+        let sites = std::fs::read_dir(folder).expect("a folder");
+        for site in sites {
+            let journal = site.expect("a site").path().join("journal.sqlite");
+            let journal = rusqlite::Connection::open(journal).expect("a journal");
+            let changed = journal.execute(
+                "UPDATE plan SET body = json_set(body, '$.expires_at', '2020-01-01T00:00:00Z')",
+                [],
+            );
+            assert!(changed.expect("plans") > 0);
+        }
+    }
+
     /// A run, as `status --json` tells it.
     pub fn status(&self, run: i64) -> Value {
         let line = format!("status {run} --json");
@@ -105,7 +120,7 @@ pub fn is_open(port: u16) -> bool {
 /// Two phases behind gates.
 pub const PHASES: &str = "\
 phases:
-  - { name: infrastructure, steps: [[db, cache]], gate: { healthy: all, timeout: 30s }, \
+  - { name: infrastructure, steps: [[db, cache]], gate: { healthy: all, stable_for: 1s, timeout: 30s }, \
 expected: \"1s-20s\", status_word: FUNCTIONAL }
-  - { name: apps, steps: [[api]], gate: { healthy: all, timeout: 20s } }
+  - { name: apps, steps: [[api]], gate: { healthy: all, stable_for: 1s, timeout: 20s } }
 ";

@@ -49,7 +49,7 @@ impl Person {
         serde_json::from_str(&self.read(name)).expect("JSON")
     }
 
-    fn command(&self) -> Command {
+    pub fn command(&self) -> Command {
         let mut command = Command::new(support::bin());
         command
             .current_dir(self.folder.path())

@@ -214,3 +214,13 @@ fn the_server_neither_panics_nor_prints() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
+
+/// What production asks a person for comes from the command line alone.
+#[test]
+fn only_the_command_line_makes_a_person() {
+    for source in sources() {
+        let makes = source.code().any(|(_, line)| line.contains("Person {"));
+        let is_allowed = source.path == "tools/context.rs" || source.path.starts_with("cli/");
+        assert!(!makes || is_allowed, "src/{} makes a Person", source.path);
+    }
+}

@@ -114,12 +114,8 @@ pub(super) async fn to_the_end(
         let mut answer = asked
             .call("get_deployment", json!({"run": run.to_string()}))
             .await?;
-        if !asked.json && !is_left && follow::is_seen() {
-            for shown in [
-                "run", "state", "kind", "reason", "began", "took", "phases", "timeline",
-            ] {
-                answer.remove(shown);
-            }
+        if !is_left {
+            follow::leave_out_what_is_seen(asked, &mut answer);
         }
         asked.print(&answer)?;
         return outcome::of(&follow::look(&deployments, run)?, wanted);

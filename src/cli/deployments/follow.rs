@@ -18,6 +18,7 @@ use super::{
     view::{self, Look},
 };
 use crate::{
+    answer::Answer,
     deploy::{Deployments, deployments::Seen},
     tools::ToolError,
 };
@@ -58,8 +59,29 @@ pub(super) async fn follow(
 }
 
 /// Whether the live view is what a person sees.
-pub(super) fn is_seen() -> bool {
+fn is_seen() -> bool {
     io::stderr().is_terminal()
+}
+
+/// What the live view has just shown is not printed again.
+pub(super) fn leave_out_what_is_seen(asked: &Asked, answer: &mut Answer) {
+    if asked.json || !is_seen() {
+        return;
+    }
+    for shown in [
+        "run",
+        "state",
+        "kind",
+        "reason",
+        "began",
+        "took",
+        "phases",
+        "taken_back",
+        "earlier_lines",
+        "timeline",
+    ] {
+        answer.remove(shown);
+    }
 }
 
 fn is_going_on(seen: &Seen) -> bool {

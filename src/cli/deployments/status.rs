@@ -47,6 +47,7 @@ pub(in super::super) fn run(arguments: &StatusArguments) -> Result<(), Failure> 
         if arguments.follow {
             follow::follow(&asked, &deployments, run).await?;
             answer = asked.call("get_deployment", sent).await?;
+            follow::leave_out_what_is_seen(&asked, &mut answer);
         }
         asked.print(&answer)?;
         outcome::of(&follow::look(&deployments, run)?, Wanted::Success)

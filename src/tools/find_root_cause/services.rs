@@ -1,5 +1,8 @@
 //! The platform's side of root causes: why a service fails, and which services are under an entity.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Context, Outcome};
@@ -12,6 +15,7 @@ use crate::{
         lineage::Reach,
         scope::Target,
     },
+    deploy::{Deployments, past::Past},
     health::Watch,
     observe::logs::{self, secrets::Secrets},
     platform::Service,
@@ -95,11 +99,16 @@ pub async fn root_cause(context: &Context, service: &Service) -> Outcome {
     let health = checked.health;
     let name = service.name.0.as_str();
     let causes = root_cause::of_service(watch.platform(), &health, name);
+    let past = past(context, watch).await;
+    let deployed = past.as_ref().map_or_else(
+        |_| Vec::new(),
+        |past| root_cause::of_deployments(&causes, past, context.now),
+    );
     let mut answer = Answer::new(Budget::DEFAULT);
     let verdict = health.service(name).map(|service| service.verdict);
     answer.put(
         "result",
-        match (causes.len(), verdict) {
+        match (causes.len() + deployed.len(), verdict) {
             (0, Some(verdict)) => format!("nothing found: {name} is {}", verdict.as_str()),
             (count, Some(verdict)) => {
                 format!("{name} is {}: {count} possible causes", verdict.as_str())
@@ -124,14 +133,28 @@ pub async fn root_cause(context: &Context, service: &Service) -> Outcome {
     answer.put(
         "looked_at",
         json!({"platform_services": checked.looked_at, "needs": needs,
-               "environment": platform::some(&environment, 20)}),
+               "environment": platform::some(&environment, 20),
+               "deployments": past.as_ref().map(|past| past.runs.len()).unwrap_or_default()}),
     );
+    if let Err(why) = past {
+        answer.put("could_not_look", vec![format!("deployments: {why}")]);
+    }
     put_runtime(&mut answer, watch, service).await;
     platform::put_provenance(&mut answer, watch);
     let mut table = Table::new(&["kind", "subject", "distance", "since", "evidence"]);
-    let total = causes.len() as u64;
+    let total = (causes.len() + deployed.len()) as u64;
     for cause in &causes {
         table.push(row(cause));
+        // What was done to it shortly before belongs to it.
+        for one in deployed.iter().filter(|one| one.service == cause.service) {
+            table.push(vec![
+                "deployment".into(),
+                one.subject.as_str().into(),
+                cause.distance.into(),
+                times::text(one.at.as_millisecond()).into(),
+                one.evidence.as_str().into(),
+            ]);
+        }
     }
     answer.page(
         "causes",
@@ -143,6 +166,18 @@ pub async fn root_cause(context: &Context, service: &Service) -> Outcome {
         },
     );
     Ok(answer)
+}
+
+/// Runs that may be read: those of a day.
+const MOST_RUNS: usize = 100;
+
+/// What was done to the platform lately.
+async fn past(context: &Context, watch: &Arc<Watch>) -> Result<Past, String> {
+    let since = context.now.as_millisecond() - root_cause::DEPLOYED_WITHIN;
+    let since = Timestamp::from_millisecond(since).unwrap_or(context.now);
+    Deployments::past(watch, since, context.now, MOST_RUNS)
+        .await
+        .map_err(|error| error.to_string())
 }
 
 /// What the runtime saw of the service, and the last lines that it wrote: what a restart loop is

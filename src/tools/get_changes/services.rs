@@ -94,7 +94,7 @@ pub async fn became(
     Ok(became)
 }
 
-fn carriers(platform: &crate::platform::Platform, target: &Target) -> Vec<String> {
+pub fn carriers(platform: &crate::platform::Platform, target: &Target) -> Vec<String> {
     impact::carriers_of(platform, &target.fqn)
         .into_iter()
         .map(|(service, _)| service.to_owned())

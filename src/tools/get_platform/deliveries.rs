@@ -1,8 +1,14 @@
 //! How often and how well the platform was deployed, for the scorecard.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use crate::{platform::Percent, tools::Context};
+use jiff::Timestamp;
+
+use crate::{
+    deploy::{DeployError, Deployments, delivery::Delivery},
+    health::Watch,
+    platform::Percent,
+};
 
 /// What the recorded runs come to.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -13,14 +19,25 @@ pub struct Deliveries {
     pub every: Option<Duration>,
     /// From plan to the end of the run, the median.
     pub lead_time: Option<Duration>,
-    /// From a failure to the end of what took it back, the median.
+    /// From a failure to the end of what took it back, the mean.
     pub time_to_restore: Option<Duration>,
-    /// Runs that failed or were rolled back.
+    /// Runs that failed or were taken back.
     pub change_failure_rate: Option<Percent>,
 }
 
-/// What is recorded of deployments; none where no run is. Runs are recorded by no part of this
-/// version yet: whoever keeps them answers here.
-pub fn recorded(_context: &Context) -> Option<Deliveries> {
-    None
+/// What is recorded of deployments since a time; none where no run is.
+pub async fn recorded(
+    watch: &Arc<Watch>,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<Option<Deliveries>, DeployError> {
+    let past = Deployments::past(watch, since, now, usize::MAX).await?;
+    let delivery = Delivery::of(&past.runs, since, now);
+    Ok((delivery.deployments > 0).then(|| Deliveries {
+        runs: delivery.deployments as u64,
+        every: delivery.every,
+        lead_time: delivery.from_plan,
+        time_to_restore: delivery.time_to_restore,
+        change_failure_rate: delivery.failure_rate().map(Percent),
+    }))
 }

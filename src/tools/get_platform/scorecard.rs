@@ -1,6 +1,6 @@
 //! The scorecard: what is promised against what was seen.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     Context, ToolError,
@@ -42,7 +42,7 @@ struct Seen {
 pub async fn put(
     answer: &mut Answer,
     context: &Context,
-    watch: &Watch,
+    watch: &Arc<Watch>,
     start: u64,
     scope: &CursorScope,
 ) -> Result<(), ToolError> {
@@ -50,6 +50,10 @@ pub async fn put(
     let back = |length: i64| {
         jiff::Timestamp::from_millisecond(now.as_millisecond() - length).unwrap_or(now)
     };
+    let recorded = deliveries::recorded(watch, back(30 * times::DAY), now).await;
+    if let Err(error) = &recorded {
+        answer.warn(format!("deployments could not be read: {error}"));
+    }
     let seen = Seen {
         day: watch.totals(back(times::DAY)).await?,
         month: watch.totals(back(30 * times::DAY)).await?,
@@ -57,7 +61,7 @@ pub async fn put(
         usages: used(watch).await,
         machine: Machine::of(&watch.platform().capacity),
         outside: (watch.platform().capacity.external_memory).map_or(0, |memory| memory.0),
-        deliveries: deliveries::recorded(context),
+        deliveries: recorded.ok().flatten(),
     };
     let platform = watch.platform();
     let mut rows = Vec::new();

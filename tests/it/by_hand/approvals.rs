@@ -128,6 +128,11 @@ fn in_production_only_the_passphrase_typed_on_a_terminal_lets_a_run_go_on() {
     };
     let refused = call("control_deployment", r#"{"run": "1", "action": "accept"}"#).code(1);
     assert_eq!(refused.json()["code"], "needs_approval");
+    let refused = call("stop_services", r#"{"all": true, "dry_run": false}"#).code(1);
+    assert_eq!(refused.json()["code"], "needs_approval");
+    let refused = hands.say("stop --all --yes").code(2);
+    assert!(refused.err().contains("terminal"), "{}", refused.err());
+    assert!(is_open(hands.ports[2]), "nothing was stopped");
     let back = hands.say("rollback --yes --json").code(3);
     assert_eq!(back.json()["state"], "awaiting_approval");
     let refused = hands.say("accept 2").code(2);
@@ -156,4 +161,18 @@ fn in_development_a_phase_that_wants_a_person_asks_on_the_terminal() {
     assert!(is_open(hands.ports[2]));
     hands.say("rollback --yes").code(0);
     assert!(!hands.ports.iter().any(|port| is_open(*port)));
+}
+
+#[test]
+fn a_run_that_waited_longer_than_its_plan_is_valid_is_cancelled() {
+    let hands = Hands::new(&format!("environment: production\n{PHASES}"), None);
+    hands.say("deploy --yes").code(3);
+    hands.let_plans_expire();
+    let stale = hands.say("approve 1").code(1);
+    assert!(stale.err().contains("was cancelled"), "{}", stale.err());
+    assert_eq!(hands.status(1)["state"], "cancelled");
+    assert!(!is_open(hands.ports[0]));
+    // The next one can begin.
+    hands.say("deploy --yes").code(3);
+    hands.say("abort 2").code(0);
 }

@@ -1,10 +1,17 @@
 //! Plan, deploy, look, take back; exit codes and both forms of the answers.
 
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
 use super::{Hands, PHASES, is_open};
 
 #[test]
 fn what_is_planned_is_deployed_seen_and_taken_back() {
-    let hands = Hands::new(PHASES, None);
+    let objectives = "objectives: { change_failure_rate: 20% }\n";
+    let hands = Hands::new(&format!("{objectives}{PHASES}"), None);
     let plan = hands.say("plan --json").code(0).json();
     let digest = plan["digest"].as_str().expect("a digest").to_owned();
     assert_eq!(plan["phases"]["rows"][0][0], "infrastructure");
@@ -35,6 +42,67 @@ fn what_is_planned_is_deployed_seen_and_taken_back() {
     hands.say("pause nonsense").code(2);
     hands.say("status 77").code(1);
 
+    // What the scripts of a platform do.
+    hands.say("health").code(0);
+    hands.say("validate").code(0);
+    let measured = hands.say("performance --requests 5 --concurrency 2 --json");
+    let measured = measured.code(0).json();
+    assert_eq!(measured["services"]["rows"][3][0], "all");
+    assert_eq!(measured["services"]["rows"][3][1], 15);
+    let used = hands.say("resources --json").code(0).json();
+    assert_eq!(used["total_used"]["services"], 3);
+    hands.say("performance kibana").code(1);
+
+    // An emergency: shown first, essential services only by name.
+    hands.say("stop").code(2);
+    let short = hands.say("stop --memory-below 1Mi --yes --json").code(1);
+    assert_eq!(short.json()["state"], "nothing_to_stop");
+    hands.say("stop cache --dry-run").code(0);
+    hands.say("stop cache").code(2);
+    assert!(is_open(hands.ports[1]), "only shown");
+    let stopped = hands.say("stop cache --yes --reason drill --json").code(0);
+    assert_eq!(stopped.json()["state"], "stopped");
+    assert!(!is_open(hands.ports[1]));
+    hands.say("validate").code(1);
+    hands.say("performance --requests 3").code(1);
+
+    // Both sides know it.
+    let call = |tool: &str, arguments: &str| {
+        let words = ["tools", "call", "--demo", "--json", tool, arguments];
+        hands.person.run(&words).code(0).json()
+    };
+    let changes = call(
+        "get_changes",
+        r#"{"kinds": ["deployment"], "service": "cache"}"#,
+    );
+    let told: Vec<&str> = changes["changes"]["rows"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .filter_map(|row| row[3].as_str())
+        .collect();
+    assert!(told[0].starts_with("stop: stopped (drill)"), "{told:?}");
+    assert!(
+        told[1].starts_with("run 1: infrastructure, apps: succeeded"),
+        "{told:?}"
+    );
+    let causes = call("find_root_cause", r#"{"service": "cache"}"#);
+    let kinds: Vec<&str> = causes["causes"]["rows"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .filter_map(|row| row[1].as_str())
+        .collect();
+    assert_eq!(kinds, ["cache", "stop_services", "run 1"]);
+    let scorecard = call("get_platform", r#"{"view": "scorecard"}"#);
+    let rate = scorecard["scorecard"]["rows"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .find(|row| row[1] == "change_failure_rate")
+        .expect("a row");
+    assert_eq!((&rate[3], &rate[4]), (&"0%".into(), &"yes".into()));
+
     let shown = hands.say("rollback --dry-run --json").code(0).json();
     assert_eq!(
         shown["would_take_back"]["rows"].as_array().map(Vec::len),
@@ -63,5 +131,56 @@ fn a_run_that_fails_or_waits_says_so_with_its_exit_code() {
     assert!(is_open(hands.ports[0]), "it stands as it is");
     hands.say("abort 2 --follow").code(0);
     assert_eq!(hands.status(2)["state"], "rolled_back");
+    assert!(!hands.ports.iter().any(|port| is_open(*port)));
+}
+
+#[test]
+fn who_leaves_the_terminal_leaves_the_run_going_and_a_gate_at_work_tells_what_it_reads() {
+    let held = PHASES.replace(
+        "stable_for: 1s, timeout: 30s",
+        "stable_for: 60s, timeout: 90s",
+    );
+    let hands = Hands::new(&held, None);
+    let mut child = hands
+        .person
+        .command()
+        .args(["deploy", "--yes"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary");
+    let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
+    let begun = lines.find(|line| {
+        let line = line.as_ref().expect("a line");
+        line.contains("infrastructure: begun")
+    });
+    assert!(begun.is_some());
+    let pid = child.id().to_string();
+    let asked = Command::new("kill").args(["-INT", &pid]).status();
+    assert!(asked.expect("kill").success());
+    let ended = child.wait_with_output().expect("an end");
+    assert_eq!(ended.status.code(), Some(130));
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(said.contains("run 1 goes on"), "{said}");
+
+    let begun = Instant::now();
+    let gate = loop {
+        let seen = hands.status(1);
+        assert_eq!(seen["state"], "running", "{seen}");
+        let gate = &seen["phases"]["rows"][0][3];
+        if let Some(gate) = gate.as_str().filter(|gate| gate.contains("held")) {
+            break gate.to_owned();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(40), "{seen}");
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    assert!(gate.starts_with("all healthy (is 2 of 2); held "), "{gate}");
+    assert!(gate.ends_with(" of 60s"), "{gate}");
+    // Exactly one run at a time, and a person may let it pass.
+    let other = hands.say("deploy --yes").code(1);
+    assert!(other.err().contains("run 1"), "{}", other.err());
+    hands.say("promote 1 --follow --reason drill").code(0);
+    assert!(is_open(hands.ports[2]));
+    hands.say("rollback --yes").code(0);
     assert!(!hands.ports.iter().any(|port| is_open(*port)));
 }

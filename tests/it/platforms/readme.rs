@@ -22,29 +22,26 @@ const PLATFORMS: [(&str, &[&str]); 5] = [
 const TOOLS: &[&str] = &[
     "analyze_impact",
     "check_health",
+    "deploy_phase",
     "find_root_cause",
     "get_alerts",
+    "get_deployment",
     "get_ingestion",
     "get_lineage",
     "get_logs",
     "get_platform",
     "get_resources",
     "get_service",
+    "plan_deployment",
     "query_metrics",
     "read_openmetadata",
-    "search_entities",
-];
-
-/// What comes with the deployments, and is marked so.
-const TO_COME: &[&str] = &[
-    "deploy_phase",
-    "get_deployment",
-    "openpolicy-mcp backup",
-    "openpolicy-mcp restore",
-    "plan_deployment",
     "roll_back",
+    "search_entities",
     "stop_services",
 ];
+
+/// What is still to come, and is marked so.
+const TO_COME: &[&str] = &["openpolicy-mcp backup", "openpolicy-mcp restore"];
 
 /// Cells of the column `where`, with the line in which they stand.
 fn cells(text: &str) -> Vec<(usize, &str)> {
