@@ -1,6 +1,7 @@
 //! Deployments by hand: the commands with the real binary over local processes. Nothing is left.
 
 mod approvals;
+mod emergency;
 mod runs;
 
 use std::{net::TcpListener, path::Path};
