@@ -13,4 +13,5 @@ pub const TOOLS: &[&str] = &[
     "get_deployment",
     "plan_deployment",
     "roll_back",
+    "stop_services",
 ];
