@@ -22,7 +22,7 @@ pub const TOOL: Tool = Tool {
     title: "Find root cause",
     description: "Why an entity, test, dashboard or service may be wrong: down services, failing \
                   tests, failed pipelines, failed or late ingestion, schema changes on it and \
-                  upstream, ranked.",
+                  upstream, deployments, ranked.",
     toolset: Toolset::Catalog,
     effect: Effect::Read,
     arguments: schema::of_arguments::<Arguments>,

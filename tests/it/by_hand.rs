@@ -1,10 +1,12 @@
 //! Deployments by hand: the commands with the real binary over local processes. Nothing is left.
 
 mod approvals;
+mod emergency;
 mod runs;
 
 use std::{net::TcpListener, path::Path};
 
+use openpolicy_mcp::tools::{self, contract};
 use serde_json::Value;
 
 use crate::{
@@ -111,6 +113,24 @@ impl Drop for Hands {
 fn free_ports() -> [u16; 3] {
     let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
     listeners.map(|listener| listener.local_addr().expect("an address").port())
+}
+
+/// The structured form that a command prints is that of its tool.
+#[track_caller]
+pub fn is_of(tool: &str, answer: &Value) {
+    let contract = contract::of(tools::find(tool).expect("a tool"));
+    let schema = &contract["outputSchema"];
+    for field in answer.as_object().expect("an object").keys() {
+        let named = schema["properties"].get(field);
+        assert!(named.is_some(), "{tool} does not name {field}: {answer}");
+    }
+    for field in schema["required"].as_array().into_iter().flatten() {
+        let field = field.as_str().expect("a name");
+        assert!(
+            answer.get(field).is_some(),
+            "{tool} lacks {field}: {answer}"
+        );
+    }
 }
 
 pub fn is_open(port: u16) -> bool {

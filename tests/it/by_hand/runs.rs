@@ -6,13 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Hands, PHASES, is_open};
+use super::{Hands, PHASES, is_of, is_open};
 
 #[test]
 fn what_is_planned_is_deployed_seen_and_taken_back() {
     let objectives = "objectives: { change_failure_rate: 20% }\n";
     let hands = Hands::new(&format!("{objectives}{PHASES}"), None);
     let plan = hands.say("plan --json").code(0).json();
+    is_of("plan_deployment", &plan);
     let digest = plan["digest"].as_str().expect("a digest").to_owned();
     assert_eq!(plan["phases"]["rows"][0][0], "infrastructure");
     let refused = hands.say("deploy").code(2);
@@ -34,7 +35,9 @@ fn what_is_planned_is_deployed_seen_and_taken_back() {
 
     // The same digest is the same run.
     let again = hands.say(&format!("deploy --digest {digest} --json"));
-    assert_eq!(again.code(0).json()["run"], 1);
+    let again = again.code(0).json();
+    assert_eq!(again["run"], 1);
+    is_of("get_deployment", &again);
     let history = hands.say("status --history --json").code(0).json();
     assert_eq!(history["total"], 1);
     assert_eq!(history["runs"]["rows"][0][5], "ada at the command line");
@@ -57,11 +60,13 @@ fn what_is_planned_is_deployed_seen_and_taken_back() {
     hands.say("stop").code(2);
     let short = hands.say("stop --memory-below 1Mi --yes --json").code(1);
     assert_eq!(short.json()["state"], "nothing_to_stop");
+    is_of("stop_services", &short.json());
     hands.say("stop cache --dry-run").code(0);
     hands.say("stop cache").code(2);
     assert!(is_open(hands.ports[1]), "only shown");
     let stopped = hands.say("stop cache --yes --reason drill --json").code(0);
     assert_eq!(stopped.json()["state"], "stopped");
+    is_of("stop_services", &stopped.json());
     assert!(!is_open(hands.ports[1]));
     hands.say("validate").code(1);
     hands.say("performance --requests 3").code(1);
@@ -104,6 +109,7 @@ fn what_is_planned_is_deployed_seen_and_taken_back() {
     assert_eq!((&rate[3], &rate[4]), (&"0%".into(), &"yes".into()));
 
     let shown = hands.say("rollback --dry-run --json").code(0).json();
+    is_of("roll_back", &shown);
     assert_eq!(
         shown["would_take_back"]["rows"].as_array().map(Vec::len),
         Some(3)
