@@ -5,6 +5,7 @@ pub mod doctor;
 mod driving;
 mod follow;
 mod listed;
+mod lost;
 mod named;
 mod platform;
 mod readiness;

@@ -7,6 +7,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
+use super::lost;
 use crate::{
     bridge::alerting,
     health::{Watch, monitor, watch::WatchedBy},
@@ -82,6 +83,7 @@ impl Watching {
             tokio::join!(
                 monitor::run(Arc::clone(watch), until.clone()),
                 alerting::run(Arc::clone(watch), self.own_catalog(), until.clone()),
+                lost::run(Arc::clone(watch), until.clone()),
                 measuring,
                 changing,
             );

@@ -12,15 +12,26 @@ use crate::{app, settings::CatalogSettings};
 /// Serves MCP on the built-in demo catalog, with every catalog tool listed.
 #[derive(Debug, Args)]
 pub(super) struct DemoArguments {
-    /// Also run a small platform of real local processes, which carries the catalog's data, for as
-    /// long as the demo runs (Linux).
+    /// Also deploy a small platform of real local processes, which carries the catalog's data, for
+    /// as long as the demo runs (Linux). On a terminal with --http it comes by itself.
     #[arg(long)]
     with_platform: bool,
+    /// The catalog alone, also on a terminal.
+    #[arg(long, conflicts_with = "with_platform")]
+    without_platform: bool,
     /// Break one of its services once all are up: database, cache, etl, api, web or dashboards.
-    #[arg(long = "break", value_name = "SERVICE", requires = "with_platform")]
+    #[arg(
+        long = "break",
+        value_name = "SERVICE",
+        conflicts_with = "without_platform"
+    )]
     broken: Option<String>,
     /// Deploy one of its services so that it never becomes well: its phase is taken back.
-    #[arg(long = "fail", value_name = "SERVICE", requires = "with_platform")]
+    #[arg(
+        long = "fail",
+        value_name = "SERVICE",
+        conflicts_with = "without_platform"
+    )]
     failing: Option<String>,
     #[command(flatten)]
     server: ServerArguments,
@@ -43,15 +54,26 @@ or connect a client:
 
 Ctrl-D or Ctrl-C ends it.";
 
+/// A client that starts the demo for each of its windows gets no processes beside it, unless it
+/// asks; a person who serves it by hand does.
+fn has_platform(arguments: &DemoArguments) -> bool {
+    let is_by_hand = arguments.server.http.is_some() && std::io::stderr().is_terminal();
+    let may = !arguments.without_platform && cfg!(target_os = "linux");
+    let is_asked =
+        arguments.with_platform || arguments.broken.is_some() || arguments.failing.is_some();
+    is_asked || (is_by_hand && may && !arguments.server.names_platform())
+}
+
 pub(super) fn run(arguments: DemoArguments) -> Result<(), Failure> {
     if arguments.server.http.is_none() && std::io::stdin().is_terminal() {
         output::note(TO_A_PERSON);
     }
+    let has_platform = has_platform(&arguments);
     let mut settings = arguments
         .server
         .with_all_toolsets()
         .settings(CatalogSettings::Demo)?;
-    if !arguments.with_platform {
+    if !has_platform {
         return block_on(async { Ok(app::serve(settings).await?) });
     }
     let platform = platform::Stage::set(arguments.broken.as_deref(), arguments.failing.as_deref())?;

@@ -108,6 +108,13 @@ pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
 }
 
 impl ServerArguments {
+    /// Whether a platform file is named, here or in the environment.
+    pub(super) fn names_platform(&self) -> bool {
+        self.platform
+            .settings()
+            .is_ok_and(|settings| settings.file.is_some())
+    }
+
     /// The settings of a server on this catalog.
     pub(super) fn settings(self, catalog: CatalogSettings) -> Result<Settings, Failure> {
         let transport = match self.http {

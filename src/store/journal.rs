@@ -18,7 +18,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavio
 
 pub use interventions::Intervention;
 
-use super::history::Millis;
+use super::{filesystem, history::Millis};
 
 /// How long a second writer waits for the first.
 const BUSY: Duration = Duration::from_secs(5);
@@ -44,6 +44,11 @@ pub enum JournalError {
          one knows {known}): start the newer one, or name another folder with OPENPOLICY_STATE"
     )]
     Newer { found: i64, known: i64 },
+    #[error(
+        "{place} is on {filesystem}, a network file system: locks are not to be trusted there, and \
+         two drivers could act at once; name a local folder with OPENPOLICY_STATE"
+    )]
+    Network { place: String, filesystem: String },
     /// Somebody else wrote to the run meanwhile.
     #[error("run {run} was written to by another driver: it has {found} entries, not {expected}")]
     Conflict { run: i64, expected: i64, found: i64 },
@@ -135,6 +140,12 @@ pub struct Append<'a> {
 impl Journal {
     /// Opens or makes the file.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
+        if let Some(filesystem) = path.parent().and_then(filesystem::network_of) {
+            return Err(JournalError::Network {
+                place: path.display().to_string(),
+                filesystem,
+            });
+        }
         private(path).map_err(|error| JournalError::Other(error.to_string()))?;
         let connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;

@@ -16,7 +16,7 @@ use crate::{
     deploy::{DeployError, Deployments, Status, event::EndState},
     health::Watch,
     net::{Dialer, Reached, Request},
-    platform::{self, TrustedDigests, Variables},
+    platform::{self, Phase, TrustedDigests, Variables},
     runtime::{self, Runtime},
     settings::{CatalogSettings, PlatformSettings},
     store::StateFolder,
@@ -146,7 +146,10 @@ impl Stage {
             loop {
                 let seen = deployments.look(run).map_err(told)?;
                 match seen.reading.state.status {
-                    Status::Ended(EndState::Succeeded) => break,
+                    Status::Ended(EndState::Succeeded) => {
+                        tell(phase);
+                        break;
+                    }
                     status if status.is_over() => {
                         return Err(format!(
                             "phase {} was {}: {}",
@@ -201,6 +204,18 @@ impl Stage {
     fn names(&self) -> Vec<platform::ServiceName> {
         let services = self.watch.platform().services.iter();
         services.map(|service| service.name.clone()).collect()
+    }
+}
+
+/// Tells a person on a terminal how far it is.
+fn tell(phase: &Phase) {
+    use std::io::IsTerminal as _;
+    if std::io::stderr().is_terminal() {
+        let word = phase.status_word.as_deref().unwrap_or("DONE");
+        output::note(format!(
+            "phase {}: its gate passed, the platform is {word}",
+            phase.name
+        ));
     }
 }
 

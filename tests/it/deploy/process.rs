@@ -426,3 +426,63 @@ fn in_production_no_tool_begins_or_goes_on_with_anything() {
     let plan = told(&server.call(4, "plan_deployment", json!({})));
     assert_eq!(plan["needs_approval"], true, "{plan}");
 }
+
+/// The demo's catalog has failing tests on its tables, and no other tool can hold a deployment for
+/// that.
+#[test]
+fn bad_data_holds_a_gate_until_a_person_decides() {
+    let place = Place::new(&[], "");
+    let file = place.file();
+    let text = std::fs::read_to_string(&file).expect("a file");
+    let text = text
+        .replace("  db: { ", "  db: { datasets: [openpolicy_pg], ")
+        .replace(
+            "gate: { healthy: all, stable_for: 2s, timeout: 30s } }",
+            "on_failure: pause, gate: { healthy: all, timeout: 8s, \
+             catalog: { tests_passing_above: 99% } } }",
+        );
+    std::fs::write(&file, text).expect("a file");
+    place.trust();
+    let (file, state) = (file.display().to_string(), place.state());
+    let arguments = ["demo", "--platform", &file, "--state", &state];
+    let mut server = Server::start(&arguments, &[]);
+    server.handshake("2025-06-18");
+    let digest = planned(&mut server, json!({"phases": ["base"]}));
+    let run = begun(&mut server, &digest);
+    let seen = until(&mut server, &run, is("paused"));
+    let reason = seen["reason"].as_str().expect("a reason");
+    assert!(reason.contains("tests passing > 99% (is "), "{reason}");
+    let decided = json!({"run": run, "action": "promote", "reason": "known, and being mended"});
+    server.call(1, "control_deployment", decided);
+    let seen = until(&mut server, &run, is("succeeded"));
+    assert!(
+        seen["timeline"].to_string().contains("being mended"),
+        "{seen}"
+    );
+}
+
+#[test]
+fn a_run_whose_driver_is_lost_is_taken_back_where_its_phase_says_so() {
+    let place = Place::new(&[("db", "--starts-in, 5s")], "");
+    let file = place.file();
+    let text = std::fs::read_to_string(&file).expect("a file");
+    let text = text.replace("name: base,", "name: base, on_driver_loss: rollback,");
+    std::fs::write(&file, text).expect("a file");
+    place.trust();
+    let (file, state) = (file.display().to_string(), place.state());
+    let mut server = place.server();
+    let digest = planned(&mut server, json!({}));
+    let run = begun(&mut server, &digest);
+    let seen = until(&mut server, &run, |seen| {
+        seen["timeline"].to_string().contains("cache started")
+    });
+    kill(driver(&seen), "KILL");
+    // Any server that watches the platform notices.
+    let arguments = ["--platform", file.as_str(), "--state", &state];
+    let (_watching, _) = Server::http(&arguments, &[]);
+    let seen = until(&mut server, &run, is("rolled_back"));
+    assert!(
+        seen["timeline"].to_string().contains("its driver was lost"),
+        "{seen}"
+    );
+}

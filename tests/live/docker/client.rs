@@ -51,9 +51,7 @@ impl Site {
         super::platforms::copy(&from, folder.path());
         let site = Self::at(folder, docker);
         site.variables(&[("PUBLISH_ADDRESS", address)]);
-        site.change("platform.yaml", |text| {
-            text.replace("localhost:", &format!("{address}:"))
-        });
+        site.change("platform.yaml", |text| reached_at(&text, address));
         site
     }
 
@@ -114,6 +112,39 @@ impl Site {
         server.handshake("2025-06-18");
         server
     }
+}
+
+/// A reference platform whose services are reached at an address. RabbitMQ, Elasticsearch,
+/// OpenMetadata and Airflow are stand-ins here: they are asked as what they are.
+fn reached_at(text: &str, address: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let mut line = line.replace("localhost:", &format!("{address}:"));
+        while let Some(from) = line.find("${PLATFORM_HOST:-") {
+            let to = line[from..].find('}').expect("its end") + from;
+            line.replace_range(from..=to, address);
+        }
+        line = line.replace("${INGESTION_PORT:-8083}", "18083");
+        for kind in [
+            "openmetadata: \"http",
+            "search_engine: \"http",
+            "airflow: \"http",
+        ] {
+            if let Some(at) = line.find(kind) {
+                let end = at + kind.len() + line[at + kind.len()..].find('"').expect("its end");
+                line.insert_str(end, "/health");
+                line = line.replace(kind, "http: \"http");
+            }
+        }
+        // In two lines, with a password.
+        if line.trim_start().starts_with("amqp:") {
+            line = format!("      tcp: \"{address}:5672\"");
+        } else if line.contains("RABBITMQ_PASSWORD") {
+            continue;
+        }
+        lines.push(line);
+    }
+    lines.join("\n") + "\n"
 }
 
 pub fn ask(server: &mut Server, tool: &str, arguments: Value) -> Value {

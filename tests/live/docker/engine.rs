@@ -170,6 +170,9 @@ fn started(folder: &Path, number: u8, more: &[String]) -> (Child, ChildStdin) {
         .args(["--host", &format!("unix://{}", inside("docker.sock"))])
         // The networks of projects only: no bridge that another engine of this machine has.
         .args(["--bridge", "none"])
+        // Engines side by side would take each other's rules away. Ports are published by Docker's
+        // own proxy then.
+        .args(["--iptables=false"])
         .args([
             "--default-address-pool",
             &format!("base=10.2{}.0.0/16,size=26", 30 + number),
