@@ -300,15 +300,21 @@ impl Found {
     }
 }
 
-/// The last line that says something, cut: what Compose writes before is progress.
+/// The last line that says something, cut: what Compose writes before is progress. A line that only
+/// ends another, such as `(exit status 1))`, comes with that one.
 fn last_words(text: &str) -> String {
     const LONGEST: usize = 400;
-    let line = text
+    let mut lines = text
         .lines()
         .map(str::trim)
-        .rfind(|line| !line.is_empty() && !line.contains("level=warning"))
-        .unwrap_or("it gave no reason");
-    line.chars().take(LONGEST).collect()
+        .filter(|line| !line.is_empty() && !line.contains("level=warning"))
+        .rev();
+    let last = lines.next().unwrap_or("it gave no reason");
+    let whole = match lines.next() {
+        Some(before) if last.starts_with('(') => format!("{before} {last}"),
+        _ => last.to_owned(),
+    };
+    whole.chars().take(LONGEST).collect()
 }
 
 /// What Compose calls a project whose files lie in this folder.
