@@ -187,7 +187,9 @@ impl ServerHandler for McpServer {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        Ok(ListPromptsResult::with_all_items(prompts::listed()))
+        Ok(ListPromptsResult::with_all_items(prompts::listed(
+            &self.selection(),
+        )))
     }
 
     async fn get_prompt(
@@ -205,7 +207,7 @@ impl ServerHandler for McpServer {
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
         Ok(ListResourceTemplatesResult::with_all_items(
-            resources::templates(),
+            resources::templates(&self.selection()),
         ))
     }
 

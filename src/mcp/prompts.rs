@@ -84,6 +84,39 @@ const TEMPLATES: &[Template] = &[
         ending: "Conclude with: what breaks, what may break, what does not; who has to be told; a safe order of steps. Say where an answer was not complete.",
     },
     Template {
+        name: "deploy_next_phase",
+        title: "Deploy the next phase",
+        description: "Plan, deploy and watch the next phase of the platform, and take it back if it fails",
+        arguments: &[Argument {
+            name: "phase",
+            description: "Its name or number; without it the first that is not deployed",
+            is_required: false,
+        }],
+        steps: &[
+            Step {
+                tool: "get_deployment",
+                text: "see what was deployed last, and that no run is open or interrupted",
+            },
+            Step {
+                tool: "check_health",
+                text: "make sure that what is deployed is well",
+            },
+            Step {
+                tool: "plan_deployment",
+                text: "plan the phase; show changes, notes, checks and impact to the user",
+            },
+            Step {
+                tool: "deploy_phase",
+                text: "begin it with the digest, only after the user agrees",
+            },
+            Step {
+                tool: "roll_back",
+                text: "where it failed and was not taken back by itself: show the plan, and do it only after the user agrees",
+            },
+        ],
+        ending: "Follow the run with get_deployment and `wait` until it is over or waits for somebody. Conclude with: what was deployed, what the gate read, what needs a person. An approval is given by a person on a terminal, never by a tool.",
+    },
+    Template {
         name: "document_dataset",
         title: "Document a dataset",
         description: "Write descriptions for a dataset and its columns from what is known",
@@ -140,12 +173,44 @@ const TEMPLATES: &[Template] = &[
         ],
         ending: "Conclude with: the most likely cause and its evidence, what contradicts it, who is affected, what to do next and who owns it. Tell 'looked and found nothing' from 'could not look'.",
     },
+    Template {
+        name: "onboard_to_platform",
+        title: "Get to know the platform",
+        description: "What the platform consists of, how it stands, and which data it carries",
+        arguments: &[],
+        steps: &[
+            Step {
+                tool: "get_platform",
+                text: "read the overview, then the dependencies, the scorecard and what the linter found",
+            },
+            Step {
+                tool: "check_health",
+                text: "see what is up, and what the causes are of what is not",
+            },
+            Step {
+                tool: "get_alerts",
+                text: "see what fires",
+            },
+            Step {
+                tool: "get_service",
+                text: "look at the services that most others need",
+            },
+        ],
+        ending: "Write one page for someone new: the parts and what needs what, how it is deployed, how it stands now, which datasets hang on which service, and where to look first when something fails.",
+    },
 ];
 
-/// Every prompt, sorted by name.
-pub fn listed() -> Vec<Prompt> {
+/// Whether the tool of its first step is listed: without that a prompt leads nowhere.
+fn is_of_use(template: &Template, selection: &Selection) -> bool {
+    let first = template.steps.first();
+    first.is_some_and(|step| selection.find(step.tool).is_some())
+}
+
+/// Every prompt that is of use with these tools, sorted by name.
+pub fn listed(selection: &Selection) -> Vec<Prompt> {
     TEMPLATES
         .iter()
+        .filter(|template| is_of_use(template, selection))
         .map(|template| {
             let arguments = template.arguments.iter().map(|argument| {
                 PromptArgument::new(argument.name)

@@ -1,4 +1,4 @@
-//! Entities as resources, and completions of their types and names.
+//! Entities, services and runs as resources, and completions of their names.
 //!
 //! Both ask the tools, so that the same rights, bounds and cleaning apply.
 
@@ -14,7 +14,7 @@ use rmcp::{
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::McpServer;
+use super::{McpServer, Selection};
 use crate::{
     answer::clean,
     catalog::EntityType,
@@ -26,13 +26,56 @@ const SCHEME: &str = "openmetadata://";
 /// A person waits for a completion while typing.
 const LONGEST_COMPLETION: Duration = Duration::from_secs(5);
 
-pub fn templates() -> Vec<ResourceTemplate> {
-    vec![
-        ResourceTemplate::new("openmetadata://{type}/{fqn}", "entity")
-            .with_title("Entity")
-            .with_description("An entity of the catalog by type and fully qualified name")
-            .with_mime_type("application/json"),
-    ]
+/// What stands behind the scheme of the platform: kind, tool, its argument.
+const OF_PLATFORM: &[(&str, &str, &str)] = &[
+    ("platform", "get_platform", ""),
+    ("service", "get_service", "service"),
+    ("run", "get_deployment", "run"),
+];
+
+const PLATFORM_SCHEME: &str = "openpolicy://";
+
+/// The kinds of resources that the listed tools can read.
+pub fn templates(selection: &Selection) -> Vec<ResourceTemplate> {
+    let all = [
+        (
+            "get_entity",
+            "openmetadata://{type}/{fqn}",
+            "entity",
+            "Entity",
+            "An entity of the catalog by type and fully qualified name",
+        ),
+        (
+            "get_platform",
+            "openpolicy://platform",
+            "platform",
+            "Platform",
+            "The platform at a glance",
+        ),
+        (
+            "get_service",
+            "openpolicy://service/{service}",
+            "service",
+            "Service",
+            "A service of the platform by name or container name",
+        ),
+        (
+            "get_deployment",
+            "openpolicy://run/{run}",
+            "run",
+            "Run",
+            "A run of a deployment by its number",
+        ),
+    ];
+    all.into_iter()
+        .filter(|(tool, ..)| selection.find(tool).is_some())
+        .map(|(_, uri, name, title, description)| {
+            ResourceTemplate::new(uri, name)
+                .with_title(title)
+                .with_description(description)
+                .with_mime_type("application/json")
+        })
+        .collect()
 }
 
 /// The longest URI that is repeated in an error, in bytes.
@@ -46,7 +89,10 @@ pub async fn read(
     caller: Caller,
     cancelled: &CancellationToken,
 ) -> Result<ReadResourceResult, ErrorData> {
-    let read = entity(server, uri, caller, cancelled).await;
+    let read = match uri.strip_prefix(PLATFORM_SCHEME) {
+        Some(rest) => of_platform(server, uri, rest, caller, cancelled).await,
+        None => entity(server, uri, caller, cancelled).await,
+    };
     read.map_err(|mut error| {
         let data = error.data.get_or_insert_with(|| json!({}));
         if let Value::Object(data) = data
@@ -56,6 +102,45 @@ pub async fn read(
         }
         error
     })
+}
+
+async fn of_platform(
+    server: &McpServer,
+    uri: &str,
+    rest: &str,
+    caller: Caller,
+    cancelled: &CancellationToken,
+) -> Result<ReadResourceResult, ErrorData> {
+    let (kind, name) = rest.split_once('/').unwrap_or((rest, ""));
+    let Some((_, tool, argument)) = OF_PLATFORM
+        .iter()
+        .find(|(known, _, argument)| *known == kind && argument.is_empty() == name.is_empty())
+    else {
+        return Err(ErrorData::invalid_params(
+            format!(
+                "`{}` is no resource of this server; they are openpolicy://platform, \
+                 openpolicy://service/{{service}}, openpolicy://run/{{run}}",
+                clean::text(uri, 200)
+            ),
+            None,
+        ));
+    };
+    let Ok(name) = percent_encoding::percent_decode_str(name).decode_utf8() else {
+        let what = "the name in the URI is not UTF-8";
+        return Err(ErrorData::invalid_params(what, None));
+    };
+    let mut arguments = json!({});
+    if !argument.is_empty() {
+        arguments[*argument] = name.into_owned().into();
+    }
+    let answer = server
+        .outcome(tool, arguments, caller, cancelled)
+        .await
+        .map_err(protocol_error)?;
+    let text = Value::Object(answer.structured()).to_string();
+    Ok(ReadResourceResult::new(vec![
+        ResourceContents::text(text, uri).with_mime_type("application/json"),
+    ]))
 }
 
 async fn entity(
@@ -151,6 +236,21 @@ pub async fn complete(
                 Ok(Err(_)) | Err(_) => Vec::new(),
             }
         }
+        "service" | "phase" | "run" => {
+            let (tool, arguments, table, column_of) = match request.argument.name.as_str() {
+                "service" => ("get_platform", json!({}), "services", "name"),
+                "phase" => ("get_platform", json!({}), "phases", "phase"),
+                _ => ("get_deployment", json!({ "history": true }), "runs", "run"),
+            };
+            let asking = server.outcome(tool, arguments, caller, cancelled);
+            match tokio::time::timeout(LONGEST_COMPLETION, asking).await {
+                Ok(Ok(answer)) => column(&answer.structured(), table, column_of)
+                    .into_iter()
+                    .filter(|name| starts_with(name, written))
+                    .collect(),
+                Ok(Err(_)) | Err(_) => Vec::new(),
+            }
+        }
         _ => Vec::new(),
     };
     let mut values = values;
@@ -195,8 +295,11 @@ fn column(fields: &Map<String, Value>, name: &str, column: &str) -> Vec<String> 
         .unwrap_or_default();
     rows(fields, name)
         .iter()
-        .filter_map(|row| row.get(position)?.as_str())
-        .map(|cell| format!("{prefix}{cell}"))
+        .filter_map(|row| match row.get(position)? {
+            Value::String(cell) => Some(format!("{prefix}{cell}")),
+            Value::Number(cell) => Some(cell.to_string()),
+            _ => None,
+        })
         .collect()
 }
 

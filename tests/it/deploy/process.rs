@@ -268,6 +268,25 @@ fn a_run_goes_on_when_its_client_and_its_server_are_gone() {
     until(&mut second, &back, is("rolled_back"));
     let health = told(&second.call(5, "check_health", json!({"refresh": true})));
     assert_eq!(health["counts"]["up"], Value::Null, "{health}");
+    let prompts = second.ask(7, "prompts/list", json!({})).to_string();
+    assert!(prompts.contains("deploy_next_phase") && prompts.contains("onboard_to_platform"));
+    for (uri, holds) in [
+        (format!("openpolicy://run/{run}"), "succeeded"),
+        ("openpolicy://service/db".to_owned(), "needed_by"),
+        ("openpolicy://platform".to_owned(), "phases"),
+    ] {
+        let read = second.ask(8, "resources/read", json!({"uri": uri}));
+        let text = read["result"]["contents"][0]["text"].as_str();
+        assert!(text.is_some_and(|text| text.contains(holds)), "{read}");
+    }
+    let reference = json!({"type": "ref/resource", "uri": "openpolicy://service/{service}"});
+    let typed = json!({"ref": reference, "argument": {"name": "service", "value": "d"}});
+    let completed = second.ask(9, "completion/complete", typed);
+    assert_eq!(
+        completed["result"]["completion"]["values"],
+        json!(["db"]),
+        "{completed}"
+    );
     let history = told(&second.call(6, "get_deployment", json!({"history": true})));
     assert_eq!(history["total"], 3, "{history}");
 }
