@@ -19,6 +19,9 @@ pub(super) struct DemoArguments {
     /// Break one of its services once all are up: database, cache, etl, api, web or dashboards.
     #[arg(long = "break", value_name = "SERVICE", requires = "with_platform")]
     broken: Option<String>,
+    /// Deploy one of its services so that it never becomes well: its phase is taken back.
+    #[arg(long = "fail", value_name = "SERVICE", requires = "with_platform")]
+    failing: Option<String>,
     #[command(flatten)]
     server: ServerArguments,
 }
@@ -36,6 +39,7 @@ or connect a client:
   openpolicy-mcp demo --http 127.0.0.1:8765           serves http://127.0.0.1:8765/mcp
   openpolicy-mcp demo --with-platform --break database
                                                       what a service that fails does to the data
+  openpolicy-mcp demo --with-platform --fail web      a phase that does not pass its gate, taken back
 
 Ctrl-D or Ctrl-C ends it.";
 
@@ -50,7 +54,7 @@ pub(super) fn run(arguments: DemoArguments) -> Result<(), Failure> {
     if !arguments.with_platform {
         return block_on(async { Ok(app::serve(settings).await?) });
     }
-    let platform = platform::Stage::set(arguments.broken.as_deref())?;
+    let platform = platform::Stage::set(arguments.broken.as_deref(), arguments.failing.as_deref())?;
     settings.platform = platform.settings();
     settings.state = Some(platform.state().to_owned());
     block_on(async {

@@ -59,11 +59,11 @@ impl Act<'_> {
             Action::Gate { phase } => self.gate(phase).await?,
             Action::EndPhase { phase } => self.book.write(Event::PhaseEnded { phase })?,
             Action::RollBack { reason } => self.book.write(Event::RollbackBegun {
-                by: "the platform file".into(),
+                by: super::BY_THE_FILE.into(),
                 reason,
             })?,
             Action::Pause { reason } => self.book.write(Event::Paused {
-                by: "the platform file".into(),
+                by: super::BY_THE_FILE.into(),
                 reason,
             })?,
             Action::Restore(restore) => self.restore(&restore).await?,

@@ -36,3 +36,6 @@ pub use event::Event;
 pub use plan::Plan;
 pub use progress::Progress;
 pub use state::{RunState, Status};
+
+/// Who decides where the platform file does, in the journal.
+pub const BY_THE_FILE: &str = "the platform file";

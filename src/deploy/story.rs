@@ -88,12 +88,15 @@ pub fn line(plan: &Plan, entry: &Entry) -> Option<String> {
             }
         }
         Event::Triggered { reason } => reason.clone(),
-        Event::Paused { by, reason } => format!("paused by {by}: {reason}"),
         Event::Resumed { by, reason } => match reason {
             Some(reason) => format!("resumed by {by}: {reason}"),
             None => format!("resumed by {by}"),
         },
+        // What the platform file does itself follows the line that says why.
+        Event::RollbackBegun { by, .. } if by == super::BY_THE_FILE => "rollback begun".into(),
         Event::RollbackBegun { by, reason } => format!("rollback begun by {by}: {reason}"),
+        Event::Paused { by, .. } if by == super::BY_THE_FILE => "paused".into(),
+        Event::Paused { by, reason } => format!("paused by {by}: {reason}"),
         Event::RestoreBegun { .. } => return None,
         Event::RestoreEnded {
             service,

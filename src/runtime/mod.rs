@@ -142,6 +142,17 @@ pub fn this_process(what: &str) -> Result<RunningCommand, Problem> {
     process::this_process(what)
 }
 
+/// Ends processes of ours that were written down, and waits until they are gone.
+#[cfg(target_os = "linux")]
+pub async fn end_processes(processes: &[RunningCommand]) -> Result<(), Problem> {
+    shim::end(processes).await
+}
+
+#[cfg(not(target_os = "linux"))]
+pub async fn end_processes(_: &[RunningCommand]) -> Result<(), Problem> {
+    Ok(())
+}
+
 /// Leaves the session of whoever started this process: what ends that ends this no more.
 #[cfg(target_os = "linux")]
 pub fn detach() -> Result<(), Problem> {

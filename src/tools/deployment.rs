@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Context, ErrorCode, ToolError, platform};
 use crate::{
-    answer::{Answer, Table, time as times},
+    answer::{Answer, Table, clean, time as times},
     deploy::{
         DeployError, Deployments, Plan, Progress, Status,
         deployments::Seen,
@@ -20,6 +20,9 @@ use crate::{
     },
     platform::{Phase, Platform, ServiceName},
 };
+
+/// Of a line of the timeline, in characters; `reason` has more.
+const LONGEST_LINE: usize = 240;
 
 /// The most that a call waits for a change.
 pub const LONGEST_WAIT: u64 = 45;
@@ -198,7 +201,10 @@ pub fn put_run(answer: &mut Answer, context: &Context, seen: &Seen, lines: usize
             let at = times::text(entry.at.as_millisecond());
             // The date stands in `began`.
             let at = at.get(11..19).map_or(at.as_str(), |time| time).to_owned();
-            Some(Value::from(format!("{at} {line}")))
+            Some(Value::from(clean::text(
+                &format!("{at} {line}"),
+                LONGEST_LINE,
+            )))
         })
         .collect();
     let skipped = told.len().saturating_sub(lines);

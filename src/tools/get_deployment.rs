@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     answer::{Answer, Budget, CursorScope, Page, Table, Total, time as times},
-    deploy::{Deployments, checks, plan::Kind},
+    deploy::{Deployments, Status, checks, event::EndState, plan::Kind},
     health::Verdict,
     observe::machine::Machine,
 };
@@ -92,7 +92,9 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     deployment::put_run(&mut answer, context, &seen, lines);
     if !seen.reading.state.status.is_over() {
         put_health(&mut answer, context, &seen).await?;
-    } else if seen.reading.plan.kind == Kind::Deploy {
+    } else if seen.reading.plan.kind == Kind::Deploy
+        && seen.reading.state.status == Status::Ended(EndState::Succeeded)
+    {
         let facts = deployments.facts(&Machine::of(&context.platform()?.platform().capacity));
         let list = checks::postflight(&seen.reading.plan, &seen.reading.state, &facts);
         plan_deployment::put_checks(&mut answer, &list);

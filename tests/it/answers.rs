@@ -101,7 +101,7 @@ fn as_written(text: &str) -> String {
 }
 
 /// What holds for every answer of every tool.
-fn holds(name: &str, arguments: &Value, told: &Told, most: usize, found: &mut Vec<String>) {
+pub fn holds(name: &str, arguments: &Value, told: &Told, most: usize, found: &mut Vec<String>) {
     let place = format!("{name} {arguments}");
     let value = Value::Object(told.fields.clone());
     let schema = contract::of(tools::find(name).unwrap())["outputSchema"].clone();

@@ -1,9 +1,12 @@
 //! Deployments: the engine in a scripted world, under every fault that can be scripted.
 
+mod answers;
 mod faults;
 mod gates;
 mod hooks;
 mod plans;
+#[cfg(target_os = "linux")]
+mod process;
 mod world;
 
 /// Tools that are asked where something is deployed: in here.

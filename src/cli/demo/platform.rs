@@ -5,17 +5,20 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    app,
     cli::{Failure, output},
+    deploy::{DeployError, Deployments, Status, event::EndState},
+    health::Watch,
     net::{Dialer, Reached, Request},
-    platform::{self, Platform, TrustedDigests, Variables},
-    runtime::{self, Change, Runtime},
-    settings::PlatformSettings,
+    platform::{self, TrustedDigests, Variables},
+    runtime::{self, Runtime},
+    settings::{CatalogSettings, PlatformSettings},
     store::StateFolder,
 };
 
@@ -29,14 +32,26 @@ const SERVICES: [(&str, &[&str], &str, &[&str]); 6] = [
     ("dashboards", &["etl"], "64Mi", &["superset"]),
 ];
 
+/// How the services come up. A gate that a service never passes takes its phase back.
+const PHASES: &str = "\
+phases:
+  - { name: infrastructure, steps: [[database, cache]], status_word: BASE, expected: 3s-10s,
+      gate: { healthy: all, memory_below: 60%, stable_for: 2s, timeout: 30s } }
+  - { name: data, steps: [[etl], [dashboards]], status_word: FUNCTIONAL, expected: 4s-12s,
+      gate: { healthy: all, memory_below: 70%, stable_for: 2s, timeout: 15s } }
+  - { name: applications, steps: [[api], [web]], status_word: COMPLETE, expected: 4s-12s,
+      gate: { healthy: all, memory_below: 80%, stable_for: 2s, timeout: 15s } }
+rollback_when: { memory_above: 85%, unhealthy_above: 60% }
+";
+
 const PATIENCE: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(2);
 
 /// The platform, for as long as the demo runs.
 pub(super) struct Stage {
     folder: PathBuf,
-    digest: String,
-    platform: Arc<Platform>,
+    settings: PlatformSettings,
+    watch: Arc<Watch>,
     runtime: Arc<dyn Runtime>,
     /// Where the service that is to break listens.
     broken: Option<(String, u16)>,
@@ -45,46 +60,50 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Writes the platform file into a folder of its own. Nothing runs yet.
-    pub(super) fn set(broken: Option<&str>) -> Result<Self, Failure> {
+    pub(super) fn set(broken: Option<&str>, failing: Option<&str>) -> Result<Self, Failure> {
         let failed = |error: &dyn std::fmt::Display| {
             Failure::Error(format!(
                 "the platform of the demo cannot be set up: {error}"
             ))
         };
         let folder = std::env::temp_dir().join(format!("openpolicy-demo-{}", std::process::id()));
-        let state = StateFolder::at(&folder).map_err(|error| failed(&error))?;
+        StateFolder::at(&folder).map_err(|error| failed(&error))?;
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
         let ports = free_ports(SERVICES.len()).map_err(|error| failed(&error))?;
-        let broken = match broken {
-            None => None,
-            Some(name) => Some(port_of(name, &ports)?),
-        };
+        let named =
+            |option, name: Option<&str>| name.map(|name| port_of(option, name, &ports)).transpose();
+        let broken = named("--break", broken)?;
+        let failing = named("--fail", failing)?.map(|(name, _)| name);
         let file = folder.join("platform.yaml");
-        std::fs::write(&file, described(&program, &ports)).map_err(|error| failed(&error))?;
+        std::fs::write(&file, described(&program, &ports, failing.as_deref()))
+            .map_err(|error| failed(&error))?;
         let trusted = TrustedDigests {
             everything: true,
             ..TrustedDigests::default()
         };
         let loaded = platform::load(&file, &Variables::default(), &trusted)
             .map_err(|problems| failed(&problems))?;
-        let platform = Arc::new(loaded.platform);
-        let runtime = runtime::of(&platform, &state).map_err(|problem| failed(&problem))?;
+        let settings = PlatformSettings {
+            file: Some(file),
+            trusted: vec![loaded.digest.to_string()],
+            ca_file: None,
+        };
+        let watch = app::platform(&settings, &CatalogSettings::Demo, Some(&folder))
+            .map_err(|error| failed(&error.message))?
+            .ok_or_else(|| failed(&"no platform file"))?;
+        let runtime = watch.runtime().map_err(|problem| failed(&problem))?;
         Ok(Self {
             folder,
-            digest: loaded.digest.to_string(),
-            platform,
-            runtime,
+            runtime: Arc::clone(runtime),
+            settings,
+            watch,
             broken,
             is_over: CancellationToken::new(),
         })
     }
 
     pub(super) fn settings(&self) -> PlatformSettings {
-        PlatformSettings {
-            file: Some(self.folder.join("platform.yaml")),
-            trusted: vec![self.digest.clone()],
-            ca_file: None,
-        }
+        self.settings.clone()
     }
 
     /// Where the server keeps its state, and the runtime its logs.
@@ -92,22 +111,14 @@ impl Stage {
         &self.folder
     }
 
-    /// Starts the services, breaks the one that was asked for, and waits for the end.
+    /// Deploys the phases one after the other, breaks the service that was asked for, and waits
+    /// for the end.
     pub(super) async fn perform(&self) {
         let act = async {
-            let names = self.names();
-            let start = async {
-                let desired = self.runtime.resolve(&names).await?;
-                let change = Change {
-                    desired: &desired,
-                    is_up: None,
-                    patience: PATIENCE,
-                    on_command: None,
-                };
-                self.runtime.apply(change).await
-            };
-            if let Err(problem) = start.await {
-                output::note(format!("the platform of the demo did not start: {problem}"));
+            if let Err(problem) = self.deploy().await {
+                output::note(format!(
+                    "the platform of the demo does not stand: {problem}"
+                ));
                 return;
             }
             if let Some((name, port)) = &self.broken
@@ -122,6 +133,38 @@ impl Stage {
         }
     }
 
+    /// Each phase is a run of its own, so that one that fails takes back itself alone.
+    async fn deploy(&self) -> Result<(), String> {
+        let told = |error: DeployError| error.to_string();
+        let deployments = Deployments::of(&self.watch).map_err(told)?;
+        for phase in &self.watch.platform().phases {
+            let deadline = Instant::now() + PATIENCE;
+            let plan = deployments.plan_phases(&[phase], deadline).await;
+            let digest = plan.map_err(told)?.digest();
+            let run = deployments.begin(&digest, "the demo", None, deadline).await;
+            let run = run.map_err(told)?.id;
+            loop {
+                let seen = deployments.look(run).map_err(told)?;
+                match seen.reading.state.status {
+                    Status::Ended(EndState::Succeeded) => break,
+                    status if status.is_over() => {
+                        return Err(format!(
+                            "phase {} was {}: {}",
+                            phase.name,
+                            status.as_str().replace('_', " "),
+                            seen.reading.state.reason.unwrap_or_default()
+                        ));
+                    }
+                    _ => {}
+                }
+                let seq = seen.reading.state.last_seq;
+                let until = Instant::now() + PATIENCE;
+                deployments.wait(run, seq, until).await.map_err(told)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The server ended.
     pub(super) fn close(&self) {
         self.is_over.cancel();
@@ -129,6 +172,7 @@ impl Stage {
 
     /// Ends every service and takes the folder away.
     pub(super) async fn strike(&self) {
+        self.end_driver().await;
         if let Err(problem) = self.runtime.stop(&self.names(), GRACE).await {
             output::note(format!("the platform of the demo may still run: {problem}"));
             return;
@@ -137,28 +181,45 @@ impl Stage {
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 
+    /// Who deploys would start again what is stopped.
+    async fn end_driver(&self) {
+        let Ok(deployments) = Deployments::of(&self.watch) else {
+            return;
+        };
+        let open = match deployments.target().await {
+            Ok(target) => deployments.journal().open_run(&target).ok().flatten(),
+            Err(_) => None,
+        };
+        let seen = open.and_then(|run| deployments.look(run.id).ok());
+        if let Some(driver) = seen.and_then(|seen| seen.reading.state.driver)
+            && let Err(problem) = runtime::end_processes(&[driver]).await
+        {
+            output::note(format!("a deployment of the demo may go on: {problem}"));
+        }
+    }
+
     fn names(&self) -> Vec<platform::ServiceName> {
-        let services = self.platform.services.iter();
+        let services = self.watch.platform().services.iter();
         services.map(|service| service.name.clone()).collect()
     }
 }
 
-fn port_of(name: &str, ports: &[u16]) -> Result<(String, u16), Failure> {
+fn port_of(option: &str, name: &str, ports: &[u16]) -> Result<(String, u16), Failure> {
     let names = SERVICES.iter().map(|(name, ..)| *name);
     match names.clone().position(|known| known == name) {
         Some(position) => Ok((name.to_owned(), ports[position])),
         None => Err(Failure::Usage(format!(
-            "--break: the demo has no service `{name}`; its services are: {}",
+            "{option}: the demo has no service `{name}`; its services are: {}",
             names.collect::<Vec<_>>().join(", ")
         ))),
     }
 }
 
 /// The platform file. What is quoted is quoted as JSON, which YAML reads alike.
-fn described(program: &Path, ports: &[u16]) -> String {
+fn described(program: &Path, ports: &[u16], failing: Option<&str>) -> String {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let mut file = String::from(
-        "platform: demo\nruntime: { process: {} }\nobjectives: { uptime: 99.9%, p95: 200ms }\nservices:\n",
+        "platform: demo\nruntime: { process: {} }\ncapacity: { memory: 1Gi, cpu: 4 }\nobjectives: { uptime: 99.9%, p95: 200ms }\nservices:\n",
     );
     let port = |name: &str| {
         let position = SERVICES.iter().position(|(known, ..)| *known == name);
@@ -174,6 +235,9 @@ fn described(program: &Path, ports: &[u16]) -> String {
             "--port".into(),
             own.to_string(),
         ];
+        if failing == Some(name) {
+            command.extend(["--fail".into(), "100%".into()]);
+        }
         for need in needs {
             command.push("--needs".into());
             command.push(format!("http://127.0.0.1:{}/health", port(need)));
@@ -190,6 +254,7 @@ fn described(program: &Path, ports: &[u16]) -> String {
             command.join(", "),
         );
     }
+    file.push_str(PHASES);
     file.push_str("alerts:\n  - { name: ServiceDown, when: down, for: 30s, severity: critical }\n");
     file
 }

@@ -189,19 +189,23 @@ fn started(folder: &Path, number: u8, more: &[String]) -> (Child, ChildStdin) {
 
 /// Compose 2, as `./run` built it.
 pub async fn compose_2() -> Program {
+    let path = compose_2_folder().join("cli-plugins/docker-compose");
+    Program::at(path).await.expect("it is Compose")
+}
+
+/// The configuration of Docker in which it is a plugin.
+pub fn compose_2_folder() -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
         .expect("a cache folder");
-    let path = cache.join(format!(
-        "openpolicy-mcp/compose-{COMPOSE}/cli-plugins/docker-compose"
-    ));
+    let folder = cache.join(format!("openpolicy-mcp/compose-{COMPOSE}"));
     assert!(
-        path.is_file(),
+        folder.join("cli-plugins/docker-compose").is_file(),
         "{} is missing: `./run test live` builds it",
-        path.display()
+        folder.display()
     );
-    Program::at(path).await.expect("it is Compose")
+    folder
 }
 
 /// Compose 1, as Debian has it.

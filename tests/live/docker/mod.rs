@@ -4,7 +4,9 @@ mod engine;
 mod world;
 
 mod applying;
+mod client;
 mod commands;
+mod deploying;
 mod looking;
 mod platforms;
 mod restoring;

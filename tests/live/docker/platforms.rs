@@ -23,7 +23,7 @@ async fn world(name: &str, address: &str) -> World {
     World::of_file(&file, folder).await
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).expect("a folder") {
         let entry = entry.expect("an entry");
         let place = to.join(entry.file_name());

@@ -234,8 +234,14 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        let docker = self.docker.get();
-        let filter = format!("label=com.docker.compose.project={}", self.project);
+        Self::clear(self.docker.get(), &self.project);
+    }
+}
+
+impl World {
+    /// Takes away everything that a project has.
+    pub fn clear(docker: &Docker, project: &str) {
+        let filter = format!("label=com.docker.compose.project={project}");
         for (list, remove) in [
             (vec!["ps", "-aq"], vec!["rm", "-f", "-v"]),
             (vec!["network", "ls", "-q"], vec!["network", "rm"]),

@@ -1,0 +1,230 @@
+//! What the deployment tools say, and that they say it shortly.
+
+use std::{path::Path, sync::Arc};
+
+use openpolicy_mcp::{
+    deploy::{Deployments, Event, book::Book, event::ServiceEnd},
+    health::Watch,
+    platform::{self, TrustedDigests, Variables},
+    runtime::Runtime,
+    store::{History, Lock, Site},
+};
+use serde_json::json;
+
+use super::world::World;
+use crate::support::{
+    calls::{Told, call, try_call},
+    scripted_platform, tokens,
+};
+
+/// A reference platform in the scripted world.
+fn reference(name: &str, folder: &Path) -> (Arc<Watch>, Arc<World>) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("platforms")
+        .join(name)
+        .join("platform.yaml");
+    let trusted = TrustedDigests {
+        everything: true,
+        ..TrustedDigests::default()
+    };
+    let loaded = platform::load(&file, &Variables::default(), &trusted).expect("a valid file");
+    let world = World::new();
+    let look: openpolicy_mcp::health::watch::Check =
+        Arc::new(|_, _| Box::pin(async { Vec::new() }));
+    let history = Arc::new(History::in_memory().expect("a history"));
+    let runtime = Arc::clone(&world) as Arc<dyn Runtime>;
+    let watch = Watch::new(Arc::new(loaded.platform), history, look)
+        .with_runtime(Ok(runtime))
+        .with_site(Some(Site {
+            folder: folder.to_owned(),
+            order: String::new().into(),
+        }));
+    (Arc::new(watch), world)
+}
+
+fn within(told: &Told, bound: usize) {
+    let structured = serde_json::to_string(&told.fields).expect("JSON");
+    let (text, structured) = (tokens(&told.text), tokens(&structured));
+    assert!(
+        text <= bound && structured <= bound,
+        "{text} and {structured} of {bound}:\n{}",
+        told.text
+    );
+}
+
+#[tokio::test]
+async fn the_plan_of_26_services_and_the_state_of_a_run_are_short() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (watch, _world) = reference("planned", folder.path());
+    let context = scripted_platform::context(&watch);
+    let plan = call(&context, "plan_deployment", json!({})).await;
+    within(&plan, 1_500);
+    let rows = plan.rows("phases");
+    assert_eq!(rows.len(), 5, "{}", plan.text);
+    let services: usize = rows
+        .iter()
+        .map(|row| {
+            row["steps"]
+                .as_str()
+                .expect("steps")
+                .split([',', '+', '>'])
+                .count()
+        })
+        .sum();
+    assert_eq!(services, 26, "{}", plan.text);
+    for row in &rows {
+        assert!(
+            row["gate"]
+                .as_str()
+                .is_some_and(|gate| gate.contains("memory <")),
+            "{row:?}"
+        );
+    }
+
+    // A run in its second phase, as its journal has it.
+    let deployments = Deployments::of(&watch).expect("deployments");
+    let digest = plan.fields["digest"].as_str().expect("a digest");
+    let kept = deployments.kept(digest).expect("a plan");
+    let created = Event::Created {
+        by: "an MCP client".into(),
+        reason: None,
+        awaits_approval: false,
+    };
+    let body = serde_json::to_string(&created).expect("JSON");
+    deployments
+        .journal()
+        .begin(kept.id, &kept.target, 0, &body, "running")
+        .expect("a run");
+    let book = Book::open(Arc::clone(deployments.journal()), 1).expect("a book");
+    let write = |event| book.write(event).expect("it is written");
+    write(Event::Driving {
+        process: super::world::driver(),
+        version: "0".into(),
+    });
+    for phase in 0..2 {
+        write(Event::PhaseBegun { phase });
+        for (step, services) in kept.phases[phase].steps.iter().enumerate() {
+            let services = services.iter().map(|service| ServiceEnd {
+                service: service.clone(),
+                outcome: "started".into(),
+                problem: None,
+                live: None,
+                image: None,
+            });
+            write(Event::StepEnded {
+                phase,
+                step,
+                services: services.collect(),
+            });
+            write(Event::StepReady { phase, step });
+        }
+        write(Event::GateBegun { phase });
+        if phase == 0 {
+            write(Event::GatePassed {
+                phase,
+                readings: Vec::new(),
+                baseline: Default::default(),
+                promoted: None,
+            });
+            write(Event::PhaseEnded { phase });
+        }
+    }
+    let lease = deployments.lease(&kept.target);
+    let held = Lock::take(&lease, &lease.with_extension("json")).expect("the lease");
+    let running = call(&context, "get_deployment", json!({"limit": 4})).await;
+    assert_eq!(running.fields["state"], "running", "{}", running.text);
+    within(&running, 400);
+    drop(held);
+    let lost = call(&context, "get_deployment", json!({})).await;
+    let mut found = Vec::new();
+    for (name, told) in [
+        ("plan_deployment", &plan),
+        ("get_deployment", &running),
+        ("get_deployment", &lost),
+    ] {
+        crate::answers::holds(name, &json!({}), told, 2_000, &mut found);
+    }
+    assert!(found.is_empty(), "{found:?}");
+    assert_eq!(lost.fields["state"], "interrupted");
+}
+
+#[tokio::test]
+async fn what_is_asked_wrongly_is_answered_with_what_would_be_right() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (watch, world) = reference("planned", folder.path());
+    let context = scripted_platform::context(&watch);
+    for (tool, arguments, argument, code) in [
+        (
+            "plan_deployment",
+            json!({"phases": ["infrastructur"]}),
+            "phase",
+            "not_found",
+        ),
+        (
+            "plan_deployment",
+            json!({"services": ["postgre"]}),
+            "services",
+            "not_found",
+        ),
+        (
+            "plan_deployment",
+            json!({"phases": ["1"], "through": "2"}),
+            "through",
+            "invalid_argument",
+        ),
+        (
+            "get_deployment",
+            json!({"run": "last"}),
+            "run",
+            "invalid_argument",
+        ),
+        ("get_deployment", json!({"run": 77}), "run", "not_found"),
+        (
+            "control_deployment",
+            json!({"run": "77", "action": "pause"}),
+            "run",
+            "not_found",
+        ),
+        (
+            "control_deployment",
+            json!({"run": "1", "action": "explode"}),
+            "action",
+            "invalid_argument",
+        ),
+        (
+            "roll_back",
+            json!({"run": "1", "to": "2"}),
+            "to",
+            "invalid_argument",
+        ),
+        (
+            "deploy_phase",
+            json!({"digest": "latest"}),
+            "digest",
+            "invalid_argument",
+        ),
+    ] {
+        let error = try_call(&context, tool, arguments.clone())
+            .await
+            .expect_err("it is wrong");
+        let told = error.structured();
+        assert_eq!(told["code"], code, "{tool} {arguments}: {told:?}");
+        assert_eq!(told["argument"], argument, "{tool} {arguments}: {told:?}");
+    }
+    let near = try_call(
+        &context,
+        "plan_deployment",
+        json!({"services": ["postgre"]}),
+    )
+    .await;
+    assert!(
+        near.expect_err("wrong")
+            .did_you_mean
+            .contains(&"postgresql".to_owned())
+    );
+    let nothing = try_call(&context, "roll_back", json!({}))
+        .await
+        .expect_err("nothing");
+    assert_eq!(nothing.code.as_str(), "conflict");
+    assert_eq!(world.things().changes, 0);
+}

@@ -1,0 +1,428 @@
+//! Deployments of real processes by the real binary, over MCP: clients that go, drivers that are
+//! killed, files that change, two who want the same.
+
+use std::{
+    fmt::Write as _,
+    net::TcpListener,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::support::server::{Server, command};
+
+/// A platform of stand-ins in a folder of its own, whose processes end with it.
+struct Place {
+    folder: tempfile::TempDir,
+    ports: Vec<u16>,
+}
+
+const SERVICES: [&str; 4] = ["db", "cache", "api", "web"];
+
+impl Place {
+    /// `arguments`: more arguments of stand-ins, by service.
+    fn new(arguments: &[(&str, &str)], more: &str) -> Self {
+        let held: Vec<TcpListener> = SERVICES
+            .iter()
+            .map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"))
+            .collect();
+        let ports = held
+            .iter()
+            .map(|one| one.local_addr().expect("bound").port())
+            .collect();
+        let place = Self {
+            folder: tempfile::tempdir().expect("a folder"),
+            ports,
+        };
+        place.write(arguments, more);
+        place
+    }
+
+    fn write(&self, arguments: &[(&str, &str)], more: &str) {
+        let mut file = String::from(
+            "platform: tiny\ncapacity: { memory: 4Gi, cpu: 4 }\nruntime: { process: {} }\nservices:\n",
+        );
+        let needs = |name: &str| match name {
+            "api" => "[db, cache]",
+            "web" => "[api]",
+            _ => "[]",
+        };
+        for (name, port) in SERVICES.iter().zip(&self.ports) {
+            let more: String = arguments
+                .iter()
+                .filter(|(service, _)| service == name)
+                .map(|(_, argument)| format!(", {argument}"))
+                .collect();
+            writeln!(
+                file,
+                "  {name}: {{ needs: {}, command: [openpolicy-mcp, stand-in, --name, {name}, \
+                 --port, \"{port}\"{more}], probe: {{ http: \"http://127.0.0.1:{port}/health\", \
+                 interval: 1s, timeout: 2s, retries: 2, start_period: 20s }} }}",
+                needs(name)
+            )
+            .expect("a text");
+        }
+        file.push_str(
+            "phases:\n\
+             \x20 - { name: base, steps: [[db, cache]], gate: { healthy: all, stable_for: 2s, timeout: 30s } }\n\
+             \x20 - { name: apps, steps: [[api], [web]], gate: { healthy: all, stable_for: 1s, timeout: 15s } }\n",
+        );
+        file.push_str(more);
+        std::fs::write(self.file(), file).expect("a file");
+        self.trust();
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("platform.yaml")
+    }
+
+    fn state(&self) -> String {
+        self.folder.path().join("state").display().to_string()
+    }
+
+    fn trust(&self) {
+        let file = self.file().display().to_string();
+        let state = self.state();
+        let show = command(&["trust", &file, "--show", "--state", &state], &[])
+            .output()
+            .expect("it runs");
+        let shown = String::from_utf8_lossy(&show.stdout).into_owned();
+        let digest = shown
+            .split_whitespace()
+            .find(|word| word.starts_with("sha256:"))
+            .unwrap_or_else(|| panic!("a digest: {shown}"));
+        let trusted = command(
+            &["trust", &file, "--digest", digest, "--state", &state],
+            &[],
+        )
+        .output()
+        .expect("it runs");
+        assert!(trusted.status.success(), "{trusted:?}");
+    }
+
+    fn server(&self) -> Server {
+        let file = self.file().display().to_string();
+        let state = self.state();
+        let mut server = Server::start(
+            &[
+                "serve",
+                "--platform",
+                &file,
+                "--state",
+                &state,
+                "--toolsets",
+                "all",
+            ],
+            &[],
+        );
+        server.handshake("2025-06-18");
+        server
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Drivers first, then keepers, then what they keep: each has this folder in its command
+        // line, its environment or its log.
+        let folder = self.folder.path().display().to_string();
+        for process in processes() {
+            if process.holds(&folder) {
+                kill(process.pid, "KILL");
+            }
+        }
+        for process in processes() {
+            let ports = self.ports.iter();
+            let is_ours = ports
+                .map(|port| format!("--port {port}"))
+                .any(|argument| process.line.contains(&argument));
+            if is_ours {
+                kill(process.pid, "KILL");
+            }
+        }
+    }
+}
+
+struct Process {
+    pid: u32,
+    line: String,
+}
+
+impl Process {
+    /// Whether one of its open files lies in a folder.
+    fn holds(&self, folder: &str) -> bool {
+        let Ok(open) = std::fs::read_dir(format!("/proc/{}/fd", self.pid)) else {
+            return false;
+        };
+        self.pid != std::process::id()
+            && open.flatten().any(|entry| {
+                std::fs::read_link(entry.path())
+                    .is_ok_and(|path| path.starts_with(Path::new(folder)))
+            })
+    }
+}
+
+fn processes() -> Vec<Process> {
+    let all = std::fs::read_dir("/proc").expect("/proc");
+    all.flatten()
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            Some(Process { pid, line })
+        })
+        .collect()
+}
+
+fn kill(pid: u32, signal: &str) {
+    // It may be gone by now.
+    let _ = Command::new("kill")
+        .args([format!("-{signal}"), pid.to_string()])
+        .output();
+}
+
+fn told(answer: &Value) -> Value {
+    answer["result"]["structuredContent"].clone()
+}
+
+fn planned(server: &mut Server, arguments: Value) -> String {
+    let plan = told(&server.call(900, "plan_deployment", arguments));
+    let digest = plan["digest"].as_str();
+    digest
+        .unwrap_or_else(|| panic!("a plan: {plan}"))
+        .to_owned()
+}
+
+/// Waits until a run is as wanted.
+fn until(server: &mut Server, run: &Value, wanted: impl Fn(&Value) -> bool) -> Value {
+    let begun = Instant::now();
+    loop {
+        let arguments = json!({"run": run, "wait": 5, "limit": 100});
+        let seen = told(&server.call(901, "get_deployment", arguments));
+        if wanted(&seen) {
+            return seen;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(90), "in vain: {seen}");
+    }
+}
+
+fn is(state: &'static str) -> impl Fn(&Value) -> bool {
+    move |seen| seen["state"] == state
+}
+
+/// The process that drives a run, as its timeline names it.
+fn driver(seen: &Value) -> u32 {
+    let lines = seen["timeline"].as_array().expect("a timeline");
+    let line = lines.iter().rev().find_map(|line| {
+        let (_, pid) = line.as_str()?.rsplit_once("driven by process ")?;
+        pid.parse().ok()
+    });
+    line.unwrap_or_else(|| panic!("a driver: {seen}"))
+}
+
+fn begun(server: &mut Server, digest: &str) -> Value {
+    let run = told(&server.call(902, "deploy_phase", json!({"digest": digest})));
+    assert!(run["run"].is_number(), "{run}");
+    run["run"].clone()
+}
+
+#[test]
+fn a_run_goes_on_when_its_client_and_its_server_are_gone() {
+    let place = Place::new(&[], "");
+    let mut first = place.server();
+    let digest = planned(&mut first, json!({}));
+    let run = begun(&mut first, &digest);
+    first.signal("-KILL");
+    drop(first);
+    let mut second = place.server();
+    let seen = until(&mut second, &run, is("succeeded"));
+    assert_eq!(
+        seen["checks_passed"].as_u64().map(|passed| passed >= 4),
+        Some(true)
+    );
+    let health = told(&second.call(1, "check_health", json!({})));
+    assert_eq!(health["counts"], json!({"up": 4}), "{health}");
+    // The same digest is the same run, also when it is over; a new plan is a new run.
+    let again = told(&second.call(2, "deploy_phase", json!({"digest": digest})));
+    assert_eq!(
+        (&again["run"], &again["is_earlier"]),
+        (&run, &json!(true)),
+        "{again}"
+    );
+    let plan = told(&second.call(3, "plan_deployment", json!({})));
+    assert_eq!(plan["phases"]["rows"][0][2], "keep all 2", "{plan}");
+    let next = begun(&mut second, plan["digest"].as_str().expect("a digest"));
+    assert_ne!(next, run);
+    until(&mut second, &next, is("succeeded"));
+    // What was not there goes back to not being there.
+    let back = told(&second.call(4, "roll_back", json!({"run": run})));
+    assert_eq!(
+        back["would_take_back"]["rows"].as_array().map(Vec::len),
+        Some(4),
+        "{back}"
+    );
+    let rows = back["would_take_back"]["rows"].to_string();
+    assert!(rows.contains("not there"), "{rows}");
+    let back = begun(&mut second, back["digest"].as_str().expect("a digest"));
+    until(&mut second, &back, is("rolled_back"));
+    let health = told(&second.call(5, "check_health", json!({"refresh": true})));
+    assert_eq!(health["counts"]["up"], Value::Null, "{health}");
+    let history = told(&second.call(6, "get_deployment", json!({"history": true})));
+    assert_eq!(history["total"], 3, "{history}");
+}
+
+#[test]
+fn a_driver_that_is_killed_leaves_an_interrupted_run_that_goes_on_when_told() {
+    let place = Place::new(&[("db", "--starts-in, 4s")], "");
+    let mut server = place.server();
+    let digest = planned(&mut server, json!({}));
+    let run = begun(&mut server, &digest);
+    let seen = until(&mut server, &run, |seen| {
+        seen["timeline"].to_string().contains("cache started")
+    });
+    kill(driver(&seen), "KILL");
+    let seen = until(&mut server, &run, is("interrupted"));
+    let next = seen["next_step"].as_str().expect("a next step");
+    assert!(next.contains("resume") && next.contains("accept"), "{next}");
+    // Nobody else begins meanwhile.
+    let other = planned(&mut server, json!({"phases": ["base"]}));
+    let refused = told(&server.call(1, "deploy_phase", json!({"digest": other})));
+    assert_eq!(refused["code"], "conflict", "{refused}");
+    assert!(
+        refused["message"]
+            .to_string()
+            .contains(&format!("run {run}")),
+        "{refused}"
+    );
+    let decided = json!({"run": run, "action": "resume", "reason": "the machine is back"});
+    let decided = told(&server.call(2, "control_deployment", decided));
+    assert_eq!(decided["state"], "running", "{decided}");
+    let seen = until(&mut server, &run, is("succeeded"));
+    assert!(
+        seen["timeline"].to_string().contains("the machine is back"),
+        "{seen}"
+    );
+    // What had been started was not started again.
+    let service = told(&server.call(3, "get_service", json!({"service": "cache"})));
+    assert!(!service.to_string().contains("restarts"), "{service}");
+}
+
+#[test]
+fn a_service_that_never_becomes_healthy_is_taken_back_to_what_ran_before() {
+    let place = Place::new(&[], "");
+    let mut server = place.server();
+    let digest = planned(&mut server, json!({}));
+    let run = begun(&mut server, &digest);
+    until(&mut server, &run, is("succeeded"));
+    drop(server);
+    place.write(&[("api", "--fail, 100%")], "");
+    let mut server = place.server();
+    let plan = told(&server.call(1, "plan_deployment", json!({"phases": ["apps"]})));
+    assert_eq!(
+        plan["phases"]["rows"][0][2], "replace api; keep 1",
+        "{plan}"
+    );
+    let run = begun(&mut server, plan["digest"].as_str().expect("a digest"));
+    let seen = until(&mut server, &run, is("rolled_back"));
+    let reason = seen["reason"].as_str().expect("a reason");
+    assert!(
+        reason.contains("api is") && reason.contains("15s"),
+        "{reason}"
+    );
+    let health = told(&server.call(2, "check_health", json!({"refresh": true})));
+    assert_eq!(health["counts"], json!({"up": 4}), "{health}");
+}
+
+#[test]
+fn a_plan_that_does_not_fit_any_more_is_refused_and_changes_nothing() {
+    let place = Place::new(&[], "");
+    let mut server = place.server();
+    let digest = planned(&mut server, json!({}));
+    place.write(&[("db", "--log-lines, \"3\"")], "");
+    drop(server);
+    let mut server = place.server();
+    let refused = told(&server.call(1, "deploy_phase", json!({"digest": digest})));
+    assert_eq!(refused["code"], "stale_plan", "{refused}");
+    assert!(
+        refused["message"]
+            .to_string()
+            .contains("db has another configuration"),
+        "{refused}"
+    );
+    for (digest, code) in [("7", "invalid_argument"), ("99-0123456789ab", "not_found")] {
+        let refused = told(&server.call(2, "deploy_phase", json!({"digest": digest})));
+        assert_eq!(
+            (&refused["code"], &refused["argument"]),
+            (&json!(code), &json!("digest"))
+        );
+    }
+    let none = told(&server.call(3, "get_deployment", json!({})));
+    assert_eq!(none["code"], "not_found", "{none}");
+    let health = told(&server.call(4, "check_health", json!({"refresh": true})));
+    assert_eq!(health["counts"]["up"], Value::Null, "{health}");
+}
+
+#[test]
+fn a_file_that_is_not_trusted_deploys_nothing() {
+    let place = Place::new(&[], "");
+    let file = place.file();
+    let text = std::fs::read_to_string(&file).expect("a file");
+    std::fs::write(&file, format!("{text}# another\n")).expect("a file");
+    let mut server = place.server();
+    let refused = told(&server.call(1, "plan_deployment", json!({})));
+    assert_eq!(refused["code"], "forbidden", "{refused}");
+    assert!(
+        refused.to_string().contains("openpolicy-mcp trust"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_driver_that_is_asked_to_end_finishes_its_action_and_says_so() {
+    let place = Place::new(&[("db", "--starts-in, 5s")], "");
+    let mut server = place.server();
+    let digest = planned(&mut server, json!({}));
+    let run = begun(&mut server, &digest);
+    let seen = until(&mut server, &run, |seen| {
+        seen["timeline"].to_string().contains("cache started")
+    });
+    kill(driver(&seen), "TERM");
+    let seen = until(&mut server, &run, is("interrupted"));
+    assert!(
+        seen["timeline"].to_string().contains("asked to end"),
+        "{seen}"
+    );
+    let aborted = json!({"run": run, "action": "abort", "reason": "not today"});
+    server.call(1, "control_deployment", aborted);
+    let seen = until(&mut server, &run, is("rolled_back"));
+    assert_eq!(seen["taken_back"], "2 of 2", "{seen}");
+}
+
+#[test]
+fn in_production_no_tool_begins_or_goes_on_with_anything() {
+    let place = Place::new(&[], "environment: production\n");
+    let mut server = place.server();
+    let plan = told(&server.call(1, "plan_deployment", json!({})));
+    assert_eq!(plan["needs_approval"], true, "{plan}");
+    let run = begun(&mut server, plan["digest"].as_str().expect("a digest"));
+    let seen = told(&server.call(2, "get_deployment", json!({"run": run})));
+    assert_eq!(seen["state"], "awaiting_approval", "{seen}");
+    assert!(
+        seen["next_step"]
+            .to_string()
+            .contains("openpolicy-mcp approve"),
+        "{seen}"
+    );
+    for action in ["resume", "promote", "accept"] {
+        let refused = json!({"run": run, "action": action});
+        let refused = told(&server.call(3, "control_deployment", refused));
+        assert_eq!(refused["code"], "needs_approval", "{action}: {refused}");
+    }
+    // Lowering the environment in the file does not help.
+    drop(server);
+    place.write(&[], "");
+    let mut server = place.server();
+    let plan = told(&server.call(4, "plan_deployment", json!({})));
+    assert_eq!(plan["needs_approval"], true, "{plan}");
+}

@@ -1,0 +1,171 @@
+//! The real binary as an MCP client meets it, on a platform whose services are containers.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::engine::{self, BINARY, Docker};
+
+#[expect(dead_code, reason = "what the other test binary asks over HTTP")]
+#[path = "../../it/support/server.rs"]
+pub mod server;
+
+use server::Server;
+
+/// What `server` starts.
+pub fn bin() -> PathBuf {
+    BINARY.into()
+}
+
+/// Longer than any run here takes.
+const LONGEST_RUN: Duration = Duration::from_secs(600);
+
+/// A platform in a folder of its own, and what it takes to reach its engine.
+pub struct Site {
+    pub folder: TempDir,
+    host: String,
+    configuration: String,
+}
+
+impl Site {
+    pub fn at(folder: TempDir, docker: &Docker) -> Self {
+        Self {
+            folder,
+            host: docker.host(),
+            configuration: engine::compose_2_folder().display().to_string(),
+        }
+    }
+
+    /// A reference platform, published at an address where nobody else listens.
+    pub fn reference(name: &str, address: &str, docker: &Docker) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let from = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("platforms")
+            .join(name);
+        super::platforms::copy(&from, folder.path());
+        let site = Self::at(folder, docker);
+        site.variables(&[("PUBLISH_ADDRESS", address)]);
+        site.change("platform.yaml", |text| {
+            text.replace("localhost:", &format!("{address}:"))
+        });
+        site
+    }
+
+    pub fn variables(&self, all: &[(&str, &str)]) {
+        let text: String = all
+            .iter()
+            .map(|(name, value)| format!("{name}={value}\n"))
+            .collect();
+        fs::write(self.folder.path().join(".env"), text).expect("a file");
+    }
+
+    pub fn change(&self, name: &str, change: impl FnOnce(String) -> String) {
+        let path = self.folder.path().join(name);
+        let text = fs::read_to_string(&path).expect("a file");
+        fs::write(&path, change(text)).expect("a file");
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    fn environment(&self) -> Vec<(&str, &str)> {
+        vec![
+            ("PATH", "/usr/bin:/bin:/usr/sbin:/sbin"),
+            ("DOCKER_HOST", &self.host),
+            ("DOCKER_CONFIG", &self.configuration),
+        ]
+    }
+
+    /// A server of this platform as it is written now, trusted.
+    pub fn server(&self) -> Server {
+        let (file, state) = (self.path("platform.yaml"), self.path("state"));
+        let shown = server::command(&["trust", &file, "--show", "--state", &state], &[])
+            .output()
+            .expect("it runs");
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        let digest = shown
+            .split_whitespace()
+            .find(|word| word.starts_with("sha256:"))
+            .unwrap_or_else(|| panic!("a digest: {shown}"));
+        let trusted = server::command(
+            &["trust", &file, "--digest", digest, "--state", &state],
+            &[],
+        )
+        .output()
+        .expect("it runs");
+        assert!(trusted.status.success(), "{trusted:?}");
+        let arguments = [
+            "serve",
+            "--platform",
+            &file,
+            "--state",
+            &state,
+            "--toolsets",
+            "all",
+        ];
+        let mut server = Server::start(&arguments, &self.environment());
+        server.handshake("2025-06-18");
+        server
+    }
+}
+
+pub fn ask(server: &mut Server, tool: &str, arguments: Value) -> Value {
+    let answer = server.call(1, tool, arguments);
+    answer["result"]["structuredContent"].clone()
+}
+
+/// Plans and begins; the number of the run.
+pub fn begin(server: &mut Server, arguments: Value) -> Value {
+    let plan = ask(server, "plan_deployment", arguments);
+    let digest = plan["digest"].as_str().unwrap_or_else(|| panic!("{plan}"));
+    let run = ask(server, "deploy_phase", json!({"digest": digest}));
+    assert!(run["run"].is_number(), "{run}");
+    run["run"].clone()
+}
+
+/// Looks at a run until it is as wanted.
+pub fn until(server: &mut Server, run: &Value, wanted: impl Fn(&Value) -> bool) -> Value {
+    let begun = Instant::now();
+    loop {
+        let arguments = json!({"run": run, "wait": 10, "limit": 200});
+        let seen = ask(server, "get_deployment", arguments);
+        if wanted(&seen) {
+            return seen;
+        }
+        assert!(begun.elapsed() < LONGEST_RUN, "in vain: {seen}");
+    }
+}
+
+/// Waits until a run needs nobody or somebody, and holds how it ended against what is wanted.
+#[track_caller]
+pub fn ends(server: &mut Server, run: &Value, state: &str) -> Value {
+    let seen = until(server, run, |seen| {
+        !["running", "rolling_back"].contains(&seen["state"].as_str().unwrap_or_default())
+    });
+    assert_eq!(seen["state"], state, "{seen:#}");
+    seen
+}
+
+/// The process that drives a run, as its timeline names it.
+pub fn driver(seen: &Value) -> u32 {
+    let lines = seen["timeline"].as_array().expect("a timeline");
+    let line = lines.iter().rev().find_map(|line| {
+        let (_, pid) = line.as_str()?.rsplit_once("driven by process ")?;
+        pid.parse().ok()
+    });
+    line.unwrap_or_else(|| panic!("a driver: {seen}"))
+}
+
+pub fn kill(pid: u32) {
+    let killed = Command::new("kill")
+        .args(["-KILL", &pid.to_string()])
+        .status();
+    assert!(killed.expect("kill").success());
+}
