@@ -177,6 +177,8 @@ impl Asked {
 pub(super) fn print_fields(fields: &Map<String, Value>, json: bool) -> Result<(), Failure> {
     match json {
         true => print_json(fields),
+        // All of it has been seen already.
+        false if fields.is_empty() => Ok(()),
         false => say(render::render(fields)),
     }
 }

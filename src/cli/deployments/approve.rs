@@ -102,11 +102,11 @@ async fn approve_for(
         }
         note(what(&seen));
         match needs_proof(deployments, &target)? {
-            true => prove(&format!("approve run {run}"))?,
-            false => terminal::confirm(
-                "Approve this?",
-                "a person approves on one; no flag and no tool does",
-            )?,
+            true => terminal::or_left(move || prove(&format!("approve run {run}"))).await?,
+            false => {
+                let instead = "a person approves on one; no flag and no tool does";
+                terminal::or_left(|| terminal::confirm("Approve this?", instead)).await?;
+            }
         }
     }
     // Where it waits for nothing, this says so.

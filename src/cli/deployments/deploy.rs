@@ -65,6 +65,9 @@ pub(in super::super) fn run(arguments: &DeployArguments) -> Result<(), Failure> 
 
 /// A plan, beside the answer.
 pub(in super::super) fn show(plan: &Answer) {
+    let mut plan = plan.clone();
+    // What comes next is asked here.
+    plan.remove("next_step");
     note(plan.text());
     note("");
 }

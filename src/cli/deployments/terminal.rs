@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use console::Term;
 use secrecy::SecretString;
 
-use super::super::Failure;
+use super::{super::Failure, outcome};
 
 /// Whether there is somebody to ask.
 pub(super) fn is_there() -> bool {
@@ -37,8 +37,32 @@ pub(super) fn hidden(question: &str) -> Result<SecretString, Failure> {
         ));
     }
     let terminal = Term::stderr();
-    let told = |error: io::Error| Failure::Error(format!("the terminal cannot be read: {error}"));
-    terminal.write_str(question).map_err(told)?;
-    let typed = terminal.read_secure_line().map_err(told)?;
+    terminal.write_str(question).map_err(unreadable)?;
+    let typed = terminal.read_secure_line().map_err(unreadable)?;
     Ok(SecretString::from(typed))
+}
+
+/// A question of a command that follows a run and so takes Ctrl-C itself: it ends the question too.
+pub(super) async fn or_left<T: Send + 'static>(
+    question: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::select! {
+        answered = tokio::task::spawn_blocking(question) => answered
+            .map_err(|error| Failure::Error(format!("the question broke off: {error}")))?,
+        _ = tokio::signal::ctrl_c() => {
+            show_again();
+            Err(Failure::Code(outcome::LEFT))
+        }
+    }
+}
+
+/// What is typed shows again. Nobody else does it where a question ended before its answer.
+fn show_again() {
+    #[cfg(unix)]
+    let _ = std::process::Command::new("stty").arg("echo").status();
+    let _ = writeln!(io::stderr());
+}
+
+fn unreadable(error: io::Error) -> Failure {
+    Failure::Error(format!("the terminal cannot be read: {error}"))
 }

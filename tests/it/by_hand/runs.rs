@@ -190,3 +190,52 @@ fn who_leaves_the_terminal_leaves_the_run_going_and_a_gate_at_work_tells_what_it
     hands.say("rollback --yes").code(0);
     assert!(!hands.ports.iter().any(|port| is_open(*port)));
 }
+
+#[test]
+fn a_run_whose_driver_was_killed_waits_for_a_person_and_goes_on_when_told() {
+    let held = PHASES.replace(
+        "stable_for: 1s, timeout: 30s",
+        "stable_for: 60s, timeout: 90s",
+    );
+    let hands = Hands::new(&held, None);
+    let begun = hands.say("deploy --yes --detach --json").code(0).json();
+    let timeline = begun["timeline"].as_array().expect("lines");
+    let driver = timeline
+        .iter()
+        .filter_map(|line| line.as_str()?.split("driven by process ").nth(1))
+        .next()
+        .expect("a driver")
+        .to_owned();
+    let killed = Command::new("kill").args(["-KILL", &driver]).status();
+    assert!(killed.expect("kill").success());
+
+    let begun = Instant::now();
+    while hands.status(1)["state"] != "interrupted" {
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "{}",
+            hands.status(1)
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // Nothing goes on by itself, and each way to look says that somebody has to decide.
+    hands.say("status").code(3);
+    let followed = hands.say("status --follow").code(3);
+    assert!(followed.out().contains("interrupted"), "{}", followed.out());
+    hands.say("pause 1").code(1);
+    hands.say("resume 1 --reason back").code(0);
+    assert_eq!(hands.status(1)["state"], "running");
+    let begun = Instant::now();
+    while hands.status(1)["phases"]["rows"][0][1] != "at its gate" {
+        assert!(
+            begun.elapsed() < Duration::from_secs(40),
+            "{}",
+            hands.status(1)
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    hands.say("promote 1 --follow").code(0);
+    assert!(is_open(hands.ports[2]));
+    hands.say("rollback --yes").code(0);
+    assert!(!hands.ports.iter().any(|port| is_open(*port)));
+}
