@@ -155,7 +155,7 @@ fn images(material: &Material<'_>) -> Check {
     let absent: Vec<String> = material
         .desired
         .iter()
-        .filter(|desired| desired.problem.is_none() && is_image_absent(desired))
+        .filter(|desired| desired.problem.is_none() && desired.is_image_absent)
         .map(|desired| desired.service.0.clone())
         .collect();
     match (broken.is_empty(), absent.is_empty()) {
@@ -167,15 +167,6 @@ fn images(material: &Material<'_>) -> Check {
             format!("not on this machine yet: {}", absent.join(", ")),
         ),
     }
-}
-
-/// Only where images have ids at all.
-fn is_image_absent(desired: &crate::runtime::Desired) -> bool {
-    desired.image_id.is_none()
-        && desired
-            .configuration
-            .get("image")
-            .is_some_and(serde_json::Value::is_string)
 }
 
 fn way_back(phases: &[PlannedPhase]) -> Check {

@@ -185,6 +185,9 @@ pub struct Desired {
     pub image: Option<String>,
     /// The image that the name stands for here and now; none where it is not here yet.
     pub image_id: Option<String>,
+    /// Its image is not here and has to be pulled or built first.
+    #[serde(default)]
+    pub is_image_absent: bool,
     /// Why it cannot be made so, where that is known before: `image api:9 is not here and …`.
     pub problem: Option<String>,
     /// What `restore` could not take back: `folder ./data is mounted and not kept`.

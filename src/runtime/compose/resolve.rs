@@ -82,6 +82,7 @@ impl ComposeRuntime {
                 configuration: serde_json::to_value(&configuration)
                     .map_err(|error| Problem::failed("resolving the Compose files", error))?,
                 image: Some(image),
+                is_image_absent: image_id.is_none(),
                 image_id,
                 problem: None,
             });
@@ -112,6 +113,7 @@ impl ComposeRuntime {
             digest: String::new(),
             image: None,
             image_id: None,
+            is_image_absent: false,
             problem: Some(format!(
                 "the Compose files have no service `{compose_name}` (with the profiles that \
                  `runtime` names: {}); they have {}",

@@ -54,6 +54,7 @@ impl ProcessRuntime {
                 .or(program),
             image_id: None,
             problem,
+            is_image_absent: false,
             not_restored: Vec::new(),
         })
     }

@@ -194,6 +194,7 @@ pub fn desired(service: &str, version: u64) -> Desired {
         image: Some(format!("{service}:{version}")),
         image_id: None,
         problem: None,
+        is_image_absent: false,
         not_restored: Vec::new(),
     }
 }

@@ -142,6 +142,23 @@ fn planned_from_nothing_then_a_broken_image_and_a_memory_hog_are_taken_back() {
     let health = ask(&mut server, "check_health", json!({"refresh": true}));
     assert_eq!(health["counts"], json!({"up": 26}), "{health:#}");
 
+    // What no rollback takes back, and what is not here, is told before anything is done.
+    site.variables(&[
+        ("PUBLISH_ADDRESS", address),
+        ("POSTGRES_IMAGE", "redis:7"),
+        ("WEB_IMAGE", "openpolicy/stand-in:gone"),
+    ]);
+    let mut server = site.server();
+    let plan = ask(&mut server, "plan_deployment", json!({}));
+    let notes = plan["notes"].to_string();
+    assert!(
+        notes.contains("postgresql keeps data and gets another image"),
+        "{plan:#}"
+    );
+    let checks = plan["checks"].to_string();
+    assert!(checks.contains("not on this machine yet: web"), "{plan:#}");
+    assert!(checks.contains("rollback ready"), "{plan:#}");
+
     // A hog outside the phase. The capacity is scaled down for this test: the services use about
     // 110Mi, and the hog 500Mi more.
     site.variables(&[("PUBLISH_ADDRESS", address)]);
