@@ -67,7 +67,10 @@ impl AppError {
 }
 
 /// Serves until the client hangs up (stdio) or a signal comes; then at most 5 s longer.
-pub async fn serve(settings: Settings) -> Result<(), AppError> {
+pub async fn serve(mut settings: Settings) -> Result<(), AppError> {
+    // Process 1 of a container takes everything in it along.
+    settings.platform.ends_with_client =
+        std::process::id() == 1 && matches!(settings.transport, Transport::Stdio);
     let refused = |error: &dyn std::error::Error| AppError::Settings(error.to_string());
     let followed = followed(&settings.platform, settings.state.as_deref())?;
     let current = followed

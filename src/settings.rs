@@ -32,6 +32,8 @@ pub struct PlatformSettings {
     pub trusted: Vec<String>,
     /// PEM certificates that probes trust beside the built-in roots.
     pub ca_file: Option<PathBuf>,
+    /// Everything on this machine ends with the one client: no deployment could outlive it.
+    pub ends_with_client: bool,
 }
 
 /// Which catalog answers.

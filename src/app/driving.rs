@@ -85,6 +85,7 @@ pub(super) fn site(
     Some(Site {
         folder,
         order: serde_json::to_string(&order).ok()?.into(),
+        ends_with_client: settings.ends_with_client,
     })
 }
 
@@ -153,6 +154,7 @@ pub async fn drive(order: DriveOrder, run: i64) -> Result<(), AppError> {
         file: Some(order.file),
         trusted: order.trusted,
         ca_file: order.ca_file,
+        ends_with_client: false,
     };
     let catalog = order.catalog.settings();
     let state = order.state;

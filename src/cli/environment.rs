@@ -94,6 +94,7 @@ impl PlatformArguments {
                 .probe_ca_file
                 .clone()
                 .or_else(|| path("OPENPOLICY_CA_FILE")),
+            ends_with_client: false,
         })
     }
 }

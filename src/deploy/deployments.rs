@@ -84,6 +84,11 @@ pub enum DeployError {
     /// Production.
     #[error("{0}")]
     NeedsPerson(String),
+    #[error(
+        "this server is process 1 of its container and speaks over stdio: a run would end with this \
+         client, half done"
+    )]
+    EndsWithClient,
     #[error("no driver could be started: {0}")]
     NoDriver(String),
 }
@@ -330,6 +335,7 @@ impl Deployments {
         reason: Option<&str>,
         deadline: Instant,
     ) -> Result<Run, DeployError> {
+        self.outlives_client()?;
         let plan = self.kept(digest)?;
         let used = self.journal.plan(plan.id)?.and_then(|row| row.run);
         if let Some(run) = used {
@@ -382,6 +388,13 @@ impl Deployments {
                     is_earlier: false,
                 })
             }
+        }
+    }
+
+    fn outlives_client(&self) -> Result<(), DeployError> {
+        match self.site.ends_with_client {
+            true => Err(DeployError::EndsWithClient),
+            false => Ok(()),
         }
     }
 
@@ -447,6 +460,7 @@ impl Deployments {
 
     /// Starts the process that drives a run, and waits until it has it.
     pub async fn start_driver(&self, run: i64) -> Result<(), DeployError> {
+        self.outlives_client()?;
         let before = self.journal.last_entry(run)?;
         let mut driver = launch::start(&self.site, run).map_err(DeployError::NoDriver)?;
         let begun = Instant::now();

@@ -11,6 +11,8 @@ pub struct Site {
     pub folder: PathBuf,
     /// What a driver is started with, as JSON; it may hold credentials and goes over a pipe.
     pub order: SecretString,
+    /// Whoever drives a run would end with the client that began it.
+    pub ends_with_client: bool,
 }
 
 impl fmt::Debug for Site {

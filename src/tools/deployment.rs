@@ -383,6 +383,10 @@ impl From<DeployError> for ToolError {
                 .then(format!("get_deployment with run {run} tells what it is")),
             E::NothingToDo { .. } => Self::new(ErrorCode::Conflict, message),
             E::NeedsPerson(_) => Self::new(ErrorCode::NeedsApproval, message),
+            E::EndsWithClient => Self::new(ErrorCode::Unavailable, message).then(
+                "start the container with `serve --http`, or the server outside of one; nothing was \
+                 changed",
+            ),
             E::NoDriver(_) => Self::new(ErrorCode::Unavailable, message)
                 .then("the run is in the journal: get_deployment shows it; `resume` tries again"),
             E::Journal(_) | E::Book(_) => Self::new(ErrorCode::Unavailable, message)

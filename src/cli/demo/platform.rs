@@ -87,6 +87,7 @@ impl Stage {
             file: Some(file),
             trusted: vec![loaded.digest.to_string()],
             ca_file: None,
+            ends_with_client: false,
         };
         let watch = app::platform(&settings, &CatalogSettings::Demo, Some(&folder))
             .map_err(|error| failed(&error.message))?

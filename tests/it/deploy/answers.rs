@@ -38,6 +38,7 @@ fn reference(name: &str, folder: &Path) -> (Arc<Watch>, Arc<World>) {
         .with_site(Some(Site {
             folder: folder.to_owned(),
             order: String::new().into(),
+            ends_with_client: false,
         }));
     (Arc::new(watch), world)
 }

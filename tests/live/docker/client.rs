@@ -147,6 +147,30 @@ fn reached_at(text: &str, address: &str) -> String {
     lines.join("\n") + "\n"
 }
 
+impl Site {
+    /// The same as process 1 of its own world, as in a container.
+    pub fn server_as_process_1(&self) -> Server {
+        drop(self.server());
+        let (file, state) = (self.path("platform.yaml"), self.path("state"));
+        let arguments = [
+            "--pid",
+            "--fork",
+            "--mount-proc",
+            BINARY,
+            "serve",
+            "--platform",
+            &file,
+            "--state",
+            &state,
+            "--toolsets",
+            "all",
+        ];
+        let mut server = Server::start_program("unshare", &arguments, &self.environment());
+        server.handshake("2025-06-18");
+        server
+    }
+}
+
 pub fn ask(server: &mut Server, tool: &str, arguments: Value) -> Value {
     let answer = server.call(1, tool, arguments);
     answer["result"]["structuredContent"].clone()

@@ -333,3 +333,23 @@ fn an_engine_that_goes_and_comes_back_holds_a_run_and_does_not_end_it() {
     let seen = ends(&mut server, &run, "rolled_back");
     assert!(seen["reason"].to_string().contains("db is"), "{seen:#}");
 }
+
+#[test]
+fn over_stdio_as_process_1_of_a_container_nothing_is_begun() {
+    let docker = engine::shared();
+    let site = two("two-of-one", "127.77.1.6", docker, "");
+    let mut server = site.server_as_process_1();
+    let plan = ask(&mut server, "plan_deployment", json!({}));
+    let refused = ask(
+        &mut server,
+        "deploy_phase",
+        json!({"digest": plan["digest"]}),
+    );
+    assert_eq!(refused["code"], "unavailable", "{plan:#} {refused:#}");
+    assert!(
+        refused["next_step"].to_string().contains("serve --http"),
+        "{refused:#}"
+    );
+    let history = ask(&mut server, "get_deployment", json!({"history": true}));
+    assert_eq!(history["total"], 0, "{history:#}");
+}
