@@ -1,8 +1,9 @@
 //! What can be done with deployments: plan, begin, look, ask. Every process that shares the state
 //! folder sees the same.
 
+mod plans;
+
 use std::{
-    collections::BTreeSet,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -13,23 +14,16 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     book::{self, BookError, Reading},
-    checks::Facts,
     event::Event,
     launch,
-    plan::{Kind, Plan, Restore},
-    planning::{self, Chosen, Loose, Material},
+    plan::Kind,
     progress::Progress,
     requests::Verb,
-    rollback,
     state::Status,
 };
 use crate::{
-    health::{Verdict, Watch},
-    observe::machine::Machine,
-    platform::{
-        Phase, ServiceName,
-        model::{Capacity, Environment},
-    },
+    health::Watch,
+    platform::model::Environment,
     runtime::{Problem, Runtime},
     store::{
         Journal, JournalError, Lock, Site,
@@ -185,148 +179,6 @@ impl Deployments {
         lease_path(&self.site, target)
     }
 
-    // ---- plans
-
-    /// Plans phases and keeps the plan.
-    pub async fn plan_phases(
-        &self,
-        phases: &[&Phase],
-        deadline: Instant,
-    ) -> Result<Arc<Plan>, DeployError> {
-        self.plan(&Chosen::Phases(phases.to_vec()), deadline).await
-    }
-
-    /// Plans some services as one step after the other.
-    pub async fn plan_services(
-        &self,
-        name: &str,
-        services: Vec<ServiceName>,
-        deadline: Instant,
-    ) -> Result<Arc<Plan>, DeployError> {
-        let loose = Loose {
-            name: name.to_owned(),
-            services,
-        };
-        self.plan(&Chosen::Services(loose), deadline).await
-    }
-
-    async fn plan(&self, chosen: &Chosen<'_>, deadline: Instant) -> Result<Arc<Plan>, DeployError> {
-        let plan = self.made(chosen, Timestamp::now(), deadline).await?;
-        self.keep(plan)
-    }
-
-    fn keep(&self, mut plan: Plan) -> Result<Arc<Plan>, DeployError> {
-        let (target, now, expires) = (
-            plan.target.clone(),
-            plan.created_at.as_millisecond(),
-            plan.expires_at.as_millisecond(),
-        );
-        let id = self.journal.add_plan(&target, expires, now, |id| {
-            plan.id = id;
-            Ok((plan.digest(), serde_json::to_string(&plan)?))
-        })?;
-        plan.id = id;
-        Ok(Arc::new(plan))
-    }
-
-    async fn made(
-        &self,
-        chosen: &Chosen<'_>,
-        now: Timestamp,
-        deadline: Instant,
-    ) -> Result<Plan, DeployError> {
-        let runtime = self.runtime()?;
-        let platform = self.watch.platform();
-        let names: Vec<ServiceName> = match chosen {
-            Chosen::Phases(phases) => phases
-                .iter()
-                .flat_map(|phase| phase.steps.iter().flatten().cloned())
-                .collect(),
-            Chosen::Services(loose) => loose.services.clone(),
-        };
-        let all: Vec<ServiceName> = platform
-            .services
-            .iter()
-            .map(|service| service.name.clone())
-            .collect();
-        let target = runtime.target().await?;
-        let desired = runtime.resolve(&names).await?;
-        let observed = runtime
-            .observe(&all)
-            .await
-            .map_err(|problem| problem.to_string());
-        let left = self.journal.left(&target)?;
-        let unwell = self.unwell(deadline).await;
-        let machine = Machine::of(&platform.capacity);
-        let facts = self.facts(&machine);
-        Ok(planning::plan(
-            chosen,
-            Material {
-                platform,
-                capacity: Capacity {
-                    memory: machine.memory,
-                    cpu: machine.cpu,
-                    ..platform.capacity
-                },
-                target,
-                now,
-                desired,
-                observed,
-                left,
-                unwell,
-                facts,
-            },
-        ))
-    }
-
-    /// Services that are not well now, as far as that can be seen in time.
-    async fn unwell(&self, deadline: Instant) -> Vec<ServiceName> {
-        let services: Vec<_> = self.watch.platform().services.iter().collect();
-        let Ok(checked) = self.watch.check(&services, false, deadline).await else {
-            return Vec::new();
-        };
-        checked
-            .health
-            .services
-            .iter()
-            .filter(|service| !matches!(service.verdict, Verdict::Up | Verdict::Degraded))
-            .map(|service| ServiceName(service.name.clone()))
-            .collect()
-    }
-
-    /// What is known beside services, for the checklists.
-    pub fn facts(&self, machine: &Machine) -> Facts {
-        let platform = self.watch.platform();
-        Facts {
-            monitoring: Some(match self.watch.not_kept() {
-                None => Ok(()),
-                Some(reason) => Err(reason.to_owned()),
-            }),
-            findings: self.watch.findings().len(),
-            available: machine.available,
-            prometheus: None,
-            has_alertmanager: platform.alertmanager.is_some(),
-            catalog: None,
-        }
-    }
-
-    /// A kept plan.
-    pub fn kept(&self, digest: &str) -> Result<Plan, DeployError> {
-        let id = Plan::id_in(digest).ok_or_else(|| DeployError::NotADigest(digest.to_owned()))?;
-        let row = self.journal.plan(id)?.ok_or(DeployError::NoPlan(id))?;
-        let plan: Plan = serde_json::from_str(&row.body)
-            .map_err(|error| JournalError::Damaged(error.to_string()))?;
-        if row.digest != digest.trim() {
-            return Err(DeployError::Stale(format!(
-                "plan {id} has another digest ({})",
-                row.digest
-            )));
-        }
-        Ok(plan)
-    }
-
-    // ---- runs
-
     /// Begins the run of a plan, unless it began before. Who asks again gets the same run.
     pub async fn begin(
         &self,
@@ -406,56 +258,6 @@ impl Deployments {
             state: row.state,
             since: since.to_string(),
         })
-    }
-
-    async fn is_fresh(
-        &self,
-        plan: &Plan,
-        digest: &str,
-        deadline: Instant,
-    ) -> Result<(), DeployError> {
-        let stale = |why: String| Err(DeployError::Stale(why));
-        if plan.is_expired(Timestamp::now()) {
-            return stale(format!("it expired at {}", plan.expires_at));
-        }
-        if plan.kind == Kind::RollBack {
-            let newest = self.journal.runs(&plan.target, None, 1)?.0;
-            let made_before = newest
-                .first()
-                .is_some_and(|run| run.created > plan.created_at.as_millisecond());
-            return match made_before {
-                true => stale("another run began since".into()),
-                false => Ok(()),
-            };
-        }
-        let platform = self.watch.platform();
-        let names: Vec<ServiceName> = plan
-            .phases
-            .iter()
-            .flat_map(|one| one.services().cloned())
-            .collect();
-        let phases: Vec<&Phase> = plan
-            .phases
-            .iter()
-            .filter_map(|planned| platform.phases.iter().find(|one| one.name == planned.name))
-            .collect();
-        let chosen = match phases.len() == plan.phases.len() {
-            true => Chosen::Phases(phases),
-            false => Chosen::Services(Loose {
-                name: plan
-                    .phases
-                    .first()
-                    .map(|one| one.name.clone())
-                    .unwrap_or_default(),
-                services: names,
-            }),
-        };
-        let mut again = self.made(&chosen, plan.created_at, deadline).await?;
-        again.id = plan.id;
-        if again.digest() == digest.trim() {
-            return Ok(());
-        }
-        stale(difference(plan, &again))
     }
 
     /// Starts the process that drives a run, and waits until it has it.
@@ -558,132 +360,6 @@ impl Deployments {
             self.start_driver(run).await?;
         }
         self.wait(run, seq, Instant::now() + LONGEST_START).await
-    }
-
-    // ---- the way back
-
-    /// Plans to take back a run (with those after it), or everything since another one.
-    pub async fn plan_rollback(
-        &self,
-        run: Option<i64>,
-        to: Option<i64>,
-        services: Option<&BTreeSet<ServiceName>>,
-        deadline: Instant,
-    ) -> Result<Arc<Plan>, DeployError> {
-        let target = self.target().await?;
-        let oldest = match (run, to) {
-            (Some(run), _) => run,
-            (None, Some(to)) => to + 1,
-            (None, None) => self
-                .newest(&target)?
-                .ok_or_else(|| DeployError::NothingToDo {
-                    run: 0,
-                    reason: "nothing was deployed here yet".into(),
-                })?,
-        };
-        let named = run.or(to).unwrap_or(oldest);
-        let known = self.journal.run(named)?.ok_or(DeployError::NoRun(named))?;
-        if known.target != target {
-            return Err(DeployError::NothingToDo {
-                run: named,
-                reason: format!("it was on {}, this is {target}", known.target),
-            });
-        }
-        let (rows, _) = self.journal.runs(&target, None, usize::MAX)?;
-        let mut runs: Vec<(i64, Vec<Restore>)> = Vec::new();
-        for row in rows.iter().filter(|row| row.id >= oldest) {
-            let reading = book::read(&self.journal, row.id)?;
-            runs.push((row.id, taken_back(row.id, &reading)));
-        }
-        let mut restores = rollback::chain(&runs);
-        if let Some(services) = services {
-            restores = rollback::only(restores, services);
-        }
-        if restores.is_empty() {
-            return Err(DeployError::NothingToDo {
-                run: named,
-                reason: "it left nothing to take back".into(),
-            });
-        }
-        let unwell = self.unwell(deadline).await;
-        let platform = self.watch.platform();
-        let mut plan =
-            planning::plan_of_rollback(platform, target, restores, unwell, Timestamp::now());
-        if run.is_some() && runs.len() > 1 {
-            plan.warnings.push(format!(
-                "{} newer runs are taken back with it",
-                runs.len() - 1
-            ));
-        }
-        self.keep(plan)
-    }
-}
-
-/// What leads back to before a run: what it touched, unless it took that back itself.
-fn taken_back(run: i64, reading: &Reading) -> Vec<Restore> {
-    match reading.plan.kind {
-        Kind::Deploy => reading
-            .state
-            .to_restore(&reading.plan, run)
-            .into_iter()
-            .filter(|restore| !matches!(reading.state.restored.get(&restore.service), Some(None)))
-            .collect(),
-        // What a rollback found is what leads back to before it.
-        Kind::RollBack => reading
-            .entries
-            .iter()
-            .rev()
-            .filter_map(|entry| match &entry.event {
-                Event::RestoreBegun {
-                    service,
-                    now: Some(now),
-                } => Some(Restore {
-                    service: service.clone(),
-                    before: now.clone(),
-                    run,
-                }),
-                _ => None,
-            })
-            .collect(),
-    }
-}
-
-/// What is not as it was, in words.
-fn difference(plan: &Plan, again: &Plan) -> String {
-    if plan.target != again.target {
-        return format!("it is for {}, this is {}", plan.target, again.target);
-    }
-    let mut changed: Vec<String> = Vec::new();
-    for desired in &plan.desired {
-        match again.desired(&desired.service) {
-            None => changed.push(format!("{} is gone", desired.service)),
-            Some(now) if now.digest != desired.digest => {
-                changed.push(format!("{} has another configuration", desired.service));
-            }
-            Some(now) if now.image_id != desired.image_id => {
-                changed.push(format!("{} has another image", desired.service));
-            }
-            Some(_) => {}
-        }
-    }
-    for phase in &plan.phases {
-        for change in &phase.changes {
-            let now = again.change(&change.service).map(|one| one.action);
-            if let Some(now) = now
-                && now != change.action
-            {
-                changed.push(format!(
-                    "{} was to {}, now it would {}",
-                    change.service,
-                    change.action.as_str(),
-                    now.as_str()
-                ));
-            }
-        }
-    }
-    match changed.is_empty() {
-        true => "the phases, gates or triggers of the platform file changed".into(),
-        false => changed.join("; "),
     }
 }
 
