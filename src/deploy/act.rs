@@ -423,10 +423,15 @@ impl Act<'_> {
             Ok(applied) => said(&applied.outcome),
             Err(problem) => ("failed".into(), Some(problem.to_string())),
         };
+        let observed = runtime.observe(std::slice::from_ref(service)).await;
+        let seen = observed.ok().and_then(|all| all.into_iter().next());
+        let (live, image) = seen.map_or((None, None), |seen| (seen.live, seen.image));
         self.book.write(Event::RestoreEnded {
             service: service.clone(),
             outcome,
             problem,
+            live,
+            image,
         })?;
         Ok(())
     }

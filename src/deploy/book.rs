@@ -5,12 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use super::{
-    event::{Entry, Event, ServiceEnd},
+    event::{Entry, Event},
     plan::Plan,
     progress::Progress,
     state::RunState,
 };
-use crate::store::journal::{Append, Journal, JournalError, Left, Request};
+use crate::{
+    platform::ServiceName,
+    store::journal::{Append, Journal, JournalError, Left, Request},
+};
 
 /// Why a run cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +101,17 @@ impl Book {
         let body = serde_json::to_string(&event)
             .map_err(|error| JournalError::Other(error.to_string()))?;
         let left = match &event {
-            Event::StepEnded { services, .. } => left_of(services, self.run, at),
+            Event::StepEnded { services, .. } => services
+                .iter()
+                .map(|end| left(&end.service, &end.live, &end.image, self.run, at))
+                .collect(),
+            // Also what went back is as we left it.
+            Event::RestoreEnded {
+                service,
+                live,
+                image,
+                ..
+            } => vec![left(service, live, image, self.run, at)],
             _ => Vec::new(),
         };
         let mut after = state.clone();
@@ -141,17 +154,18 @@ impl Book {
     }
 }
 
-fn left_of(services: &[ServiceEnd], run: i64, at: Timestamp) -> Vec<(String, Left)> {
-    services
-        .iter()
-        .map(|end| {
-            let left = Left {
-                run,
-                at: at.as_millisecond(),
-                live: end.live.clone(),
-                image: end.image.clone(),
-            };
-            (end.service.0.clone(), left)
-        })
-        .collect()
+fn left(
+    service: &ServiceName,
+    live: &Option<String>,
+    image: &Option<String>,
+    run: i64,
+    at: Timestamp,
+) -> (String, Left) {
+    let left = Left {
+        run,
+        at: at.as_millisecond(),
+        live: live.clone(),
+        image: image.clone(),
+    };
+    (service.0.clone(), left)
 }

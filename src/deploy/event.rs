@@ -114,6 +114,11 @@ pub enum Event {
         /// What it came to.
         outcome: String,
         problem: Option<String>,
+        /// Digest of what is really there now, for drift.
+        #[serde(default)]
+        live: Option<String>,
+        #[serde(default)]
+        image: Option<String>,
     },
     Ended {
         state: EndState,

@@ -102,6 +102,7 @@ pub fn line(plan: &Plan, entry: &Entry) -> Option<String> {
             service,
             outcome,
             problem,
+            ..
         } => match problem {
             Some(problem) => format!("{service} was not taken back: {problem}"),
             None => format!("{service} taken back ({outcome})"),

@@ -238,3 +238,15 @@ async fn a_phase_that_a_person_has_to_approve_waits_before_it_touches_anything()
     world.drive(&journal, run).await;
     assert_eq!(status(&journal, run), "succeeded");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_rollback_left_is_no_drift() {
+    let (world, journal) = (World::new(), journal());
+    world.things().services.insert("api".into(), 1);
+    world.things().ill.insert(("api".into(), 2));
+    let run = begin(&journal, plan(vec![phase("core", &[&["api"]])], 2));
+    world.drive(&journal, run).await;
+    assert_eq!(status(&journal, run), "rolled_back");
+    let left = journal.left("world").expect("what is left");
+    assert_eq!(left["api"].live.as_deref(), Some("1"));
+}

@@ -151,6 +151,8 @@ fn planned_from_nothing_then_a_broken_image_and_a_memory_hog_are_taken_back() {
     let mut server = site.server();
     let plan = ask(&mut server, "plan_deployment", json!({}));
     let notes = plan["notes"].to_string();
+    // What a rollback of ours left is no work of somebody's hands.
+    assert!(!notes.contains("changed by hand"), "{plan:#}");
     assert!(
         notes.contains("postgresql keeps data and gets another image"),
         "{plan:#}"
