@@ -86,5 +86,9 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let seen = deployments.look(run)?;
     let mut answer = Answer::new(Budget::DEFAULT);
     deployment::put_run(&mut answer, context, &seen, 4);
+    let waiting = deployments.journal().asked(run);
+    if waiting.is_ok_and(|asked| !asked.is_empty()) {
+        answer.warn("it is asked for, and done when the action at work has ended");
+    }
     Ok(answer)
 }
