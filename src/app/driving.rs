@@ -183,6 +183,7 @@ pub async fn drive(order: DriveOrder, run: i64) -> Result<(), AppError> {
         journal: Arc::new(journal),
         runtime: Arc::clone(watch.runtime().map_err(|problem| failed(&problem))?),
         look: sense::of(Arc::clone(&watch), own_catalog),
+        backups: site.backups(),
         tuning: Tuning::default(),
     };
     match engine.drive(run, own, &shutdown).await {

@@ -1,5 +1,7 @@
 //! What the commands that ask a platform share: where they look, as whom, how an answer is printed.
 
+use std::sync::Arc;
+
 use clap::Args;
 use serde_json::{Map, Value};
 
@@ -12,6 +14,7 @@ use crate::{
     answer::{Answer, text as render},
     app,
     deploy::Deployments,
+    platform::Platform,
     tools::{self, Caller, Context, ErrorCode, Person, Surroundings, ToolError, deployment, run},
 };
 
@@ -87,6 +90,13 @@ impl Asked {
             caller,
         } = self.surroundings.clone();
         Context::new(catalogs, caller).with_platform(platform)
+    }
+
+    /// The platform that is asked about.
+    pub(super) fn platform(&self) -> Result<Arc<Platform>, Failure> {
+        let context = self.context();
+        let watch = context.platform().map_err(|error| self.failure(&error))?;
+        Ok(Arc::clone(watch.platform()))
     }
 
     pub(super) fn deployments(&self) -> Result<Deployments, Failure> {

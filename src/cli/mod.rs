@@ -1,6 +1,7 @@
 //! The command line: which commands there are, and how each ends.
 
 mod asked;
+mod backup;
 mod demo;
 mod deployments;
 mod doctor;
@@ -110,6 +111,10 @@ enum Command {
     Init(Box<init::InitArguments>),
     /// Be a service that answers HTTP: what the demo and tests run in place of a real one.
     StandIn(Box<stand_in::StandInArguments>),
+    /// Dump the databases that the platform file names, and read each dump back; or list the dumps.
+    Backup(backup::BackupArguments),
+    /// Put a dump back over its database; asks first.
+    Restore(backup::RestoreArguments),
     /// Started by the process runtime, once for each service.
     #[command(hide = true)]
     Keep,
@@ -193,6 +198,8 @@ pub fn run() -> ExitCode {
         Some(Command::Sync(arguments)) => sync::run(&arguments),
         Some(Command::Init(arguments)) => init::run(*arguments),
         Some(Command::StandIn(arguments)) => stand_in::run(*arguments),
+        Some(Command::Backup(arguments)) => backup::run(&arguments),
+        Some(Command::Restore(arguments)) => backup::restore(&arguments),
         Some(Command::Keep) => keep::run(),
         Some(Command::Drive(arguments)) => drive::run(&arguments),
         Some(Command::Shim(arguments)) => shim::run(&arguments),

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    backup,
     book::Book,
     engine::{DriveError, Engine},
     event::{Baseline, EndState, Event, HookAt, HookOutcome, HookPlace, ServiceEnd},
@@ -51,6 +52,7 @@ impl Act<'_> {
         match action {
             Action::Wait(_) => {}
             Action::AskApproval { phase } => self.book.write(Event::ApprovalAsked { phase })?,
+            Action::Backup { index } => self.back_up(index).await?,
             Action::BeginPhase { phase } => self.book.write(Event::PhaseBegun { phase })?,
             Action::Hook { hook } => self.hook(hook).await?,
             Action::HookIsUnknown { hook } => self.hook_is_unknown(hook)?,
@@ -88,6 +90,30 @@ impl Act<'_> {
             reason,
             readings: Vec::new(),
         })
+    }
+
+    async fn back_up(&self, index: usize) -> Result<(), DriveError> {
+        let Some(database) = self.book.plan.backups.get(index) else {
+            return Ok(());
+        };
+        let engine = self.engine;
+        let run = Some(self.book.run);
+        let made = backup::make(&engine.runtime, &engine.backups, database, run).await;
+        self.book.write(match made {
+            Ok(made) => Event::BackupMade {
+                index,
+                name: made.name,
+                objects: made.objects,
+            },
+            Err(reason) => Event::BackupFailed {
+                index,
+                reason: format!(
+                    "no backup of {} in {}: {reason}",
+                    database.name, database.service
+                ),
+            },
+        })?;
+        Ok(())
     }
 
     // ---- hooks

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::{
+    backup::{self, Made},
     book::{self, BookError, Reading},
     event::Event,
     launch,
@@ -23,11 +24,11 @@ use super::{
 };
 use crate::{
     health::Watch,
-    platform::model::Environment,
+    platform::model::{Database, Environment},
     runtime::{Problem, Runtime},
     store::{
         Journal, JournalError, Lock, Site,
-        journal::{Begun, RunRow},
+        journal::{Begun, Intervention, RunRow},
     },
 };
 
@@ -306,6 +307,46 @@ impl Deployments {
             row,
             reading,
         })
+    }
+
+    /// Dumps these databases now, each as far as it goes.
+    pub async fn back_up(
+        &self,
+        databases: &[Database],
+    ) -> Result<Vec<Result<Made, String>>, DeployError> {
+        let runtime = self.runtime()?;
+        let mut all = Vec::new();
+        for database in databases {
+            all.push(backup::make(runtime, &self.site.backups(), database, None).await);
+        }
+        Ok(all)
+    }
+
+    /// Dumps that were verified, newest first.
+    pub fn backups(&self) -> Result<Vec<Made>, DeployError> {
+        let kept = backup::kept(&self.site.backups());
+        Ok(kept.map_err(|error| Problem::failed("reading the backups", error))?)
+    }
+
+    /// Puts a dump back over its database. It is in the journal before anything is done.
+    pub async fn restore(&self, made: &Made, by: &str) -> Result<Result<(), String>, DeployError> {
+        let runtime = self.runtime()?;
+        let id = self.journal.intervene(&Intervention {
+            target: self.target().await?,
+            at: Timestamp::now().as_millisecond(),
+            what: "restore".into(),
+            by: by.to_owned(),
+            reason: Some(made.name.clone()),
+            services: vec![made.database.service.0.clone()],
+            outcome: None,
+        })?;
+        let restored = backup::restore(runtime, &self.site.backups(), made).await;
+        let outcome = match &restored {
+            Ok(()) => "restored".to_owned(),
+            Err(reason) => format!("not restored: {reason}"),
+        };
+        self.journal.intervened(id, &outcome)?;
+        Ok(restored)
     }
 
     /// The newest run on the target; one that is not over comes first.

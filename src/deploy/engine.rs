@@ -3,7 +3,7 @@
 //! It decides nothing itself: `next` does. It ends where a person has to decide, where a signal
 //! asks it to, and where the journal cannot be written; the run is then what its journal says.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +48,8 @@ pub struct Engine {
     pub journal: Arc<Journal>,
     pub runtime: Arc<dyn Runtime>,
     pub look: Look,
+    /// Where dumps of databases are kept.
+    pub backups: PathBuf,
     pub tuning: Tuning,
 }
 

@@ -39,6 +39,16 @@ pub enum Event {
         process: RunningCommand,
         version: String,
     },
+    /// A database was dumped, and the dump read back.
+    BackupMade {
+        index: usize,
+        name: String,
+        objects: usize,
+    },
+    BackupFailed {
+        index: usize,
+        reason: String,
+    },
     PhaseBegun {
         phase: usize,
     },

@@ -6,6 +6,7 @@
 //! of it, so that after a crash at any point the journal and the runtime together tell the truth.
 
 mod act;
+pub mod backup;
 pub mod book;
 pub mod checks;
 pub mod delivery;

@@ -20,6 +20,10 @@ pub enum Action {
     AskApproval {
         phase: usize,
     },
+    /// Dumps a database, before anything is touched.
+    Backup {
+        index: usize,
+    },
     BeginPhase {
         phase: usize,
     },
@@ -129,6 +133,10 @@ fn next_of_phase(plan: &Plan, state: &RunState, at: usize) -> Action {
     };
     if planned.needs_approval && !progress.is_approved {
         return Action::AskApproval { phase: at };
+    }
+    let missing = (0..plan.backups.len()).find(|index| !state.backups.contains(index));
+    if let Some(index) = missing {
+        return Action::Backup { index };
     }
     if progress.begun_at.is_none() {
         return Action::BeginPhase { phase: at };

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     platform::{
         Bytes, MilliCpu, Percent, ServiceName,
-        model::{Condition, Environment, OnDriverLoss, OnFailure},
+        model::{Condition, Database, Environment, OnDriverLoss, OnFailure},
     },
     runtime::{Before, Desired},
 };
@@ -43,6 +43,9 @@ pub struct Plan {
     pub trigger_hold: Duration,
     /// Within which response times and errors of triggers are counted.
     pub trigger_window: Duration,
+    /// Databases that are dumped before anything is touched.
+    #[serde(default)]
+    pub backups: Vec<Database>,
     /// What is taken back, in this order.
     pub restores: Vec<Restore>,
     pub warnings: Vec<String>,

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     platform::{
         Percent, Phase, Platform, ServiceName,
-        model::{Capacity, Hook, HookAction, OnDriverLoss, OnFailure, RuntimeKind},
+        model::{Capacity, Database, Hook, HookAction, OnDriverLoss, OnFailure, RuntimeKind},
     },
     runtime::{Desired, Observed, ServiceState},
     store::journal::Left,
@@ -80,6 +80,7 @@ pub fn plan(chosen: &Chosen<'_>, material: Material<'_>) -> Plan {
     if let Err(reason) = &material.observed {
         warnings.push(format!("what runs now is not known: {reason}"));
     }
+    let backups = backups(platform, &phases, &material);
     let preflight = checks::preflight(platform, &phases, &material);
     Plan {
         id: 0,
@@ -95,11 +96,36 @@ pub fn plan(chosen: &Chosen<'_>, material: Material<'_>) -> Plan {
         triggers: platform.rollback_when.clone(),
         trigger_hold: platform.rollback_hold,
         trigger_window: platform.rollback_window,
+        backups,
         restores: Vec::new(),
         warnings,
         preflight,
         unwell: material.unwell,
     }
+}
+
+/// Databases whose service runs now and is replaced, or has a hook of the plan.
+fn backups(platform: &Platform, phases: &[PlannedPhase], material: &Material<'_>) -> Vec<Database> {
+    if !platform.backup.before_run {
+        return Vec::new();
+    }
+    let is_replaced = |service: &ServiceName| {
+        let mut changes = phases.iter().flat_map(|phase| &phase.changes);
+        changes.any(|change| change.service == *service && change.action == ChangeAction::Replace)
+    };
+    let has_hook = |service: &ServiceName| {
+        let mut hooks = phases
+            .iter()
+            .flat_map(|phase| phase.before.iter().chain(&phase.after));
+        hooks.any(
+            |hook| matches!(&hook.action, PlannedAction::Exec { service: of, .. } if of == service),
+        )
+    };
+    let databases = platform.backup.databases.iter().filter(|database| {
+        let service = &database.service;
+        !is_absent(service, material) && (is_replaced(service) || has_hook(service))
+    });
+    databases.cloned().collect()
 }
 
 /// A plan that takes services back.
@@ -135,6 +161,7 @@ pub fn plan_of_rollback(
         triggers: Vec::new(),
         trigger_hold: platform.rollback_hold,
         trigger_window: platform.rollback_window,
+        backups: Vec::new(),
         restores,
         warnings,
         preflight: Vec::new(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    plan::{Plan, Restore},
+    plan::{Plan, PlannedAction, Restore},
     state::RunState,
 };
 use crate::platform::ServiceName;
@@ -13,6 +13,7 @@ pub fn crossed(plan: &Plan, state: &RunState) -> Option<String> {
     let of_services: Vec<String> = state
         .touched
         .iter()
+        .filter(|touched| !is_backed_up(plan, state, &touched.service))
         .filter_map(|touched| {
             let change = plan.change(&touched.service)?;
             change.irreversible.clone()
@@ -21,13 +22,32 @@ pub fn crossed(plan: &Plan, state: &RunState) -> Option<String> {
     if let Some(first) = of_services.first() {
         return Some(first.clone());
     }
-    (state.hooks_done > 0).then(|| {
+    let hooks = plan
+        .phases
+        .iter()
+        .flat_map(|phase| phase.before.iter().chain(&phase.after));
+    let are_backed_up = hooks.into_iter().all(|hook| match &hook.action {
+        PlannedAction::Exec { service, .. } => is_backed_up(plan, state, service),
+        PlannedAction::Http { .. } => false,
+    });
+    (state.hooks_done > 0 && !are_backed_up).then(|| {
         let (hooks, have) = match state.hooks_done {
             1 => ("a hook", "has"),
             _ => ("hooks", "have"),
         };
         format!("{hooks} {have} run, and what that did is not taken back")
     })
+}
+
+/// Whether everything that is dumped of a service was dumped in this run, and something is.
+fn is_backed_up(plan: &Plan, state: &RunState, service: &ServiceName) -> bool {
+    let mut of_service = plan
+        .backups
+        .iter()
+        .enumerate()
+        .filter(|(_, database)| database.service == *service)
+        .peekable();
+    of_service.peek().is_some() && of_service.all(|(index, _)| state.backups.contains(&index))
 }
 
 /// What leads back to the state before the oldest of these runs, given newest first: each service

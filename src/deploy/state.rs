@@ -1,6 +1,9 @@
 //! What the journal of a run says: the events, folded. Pure.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -85,6 +88,8 @@ pub struct RunState {
     pub drivers: u32,
     /// Commands that began and may still be at work.
     pub commands: Vec<RunningCommand>,
+    /// Databases of the plan that were dumped.
+    pub backups: BTreeSet<usize>,
     /// Hooks that changed something.
     pub hooks_done: u32,
     pub last_seq: i64,
@@ -170,6 +175,7 @@ impl RunState {
             is_released: true,
             drivers: 0,
             commands: Vec::new(),
+            backups: BTreeSet::new(),
             hooks_done: 0,
             last_seq: 0,
         };
@@ -219,6 +225,17 @@ impl RunState {
                 self.commands.clear();
             }
             Event::CommandBegun { command } => self.commands.push(command.clone()),
+            Event::BackupMade { index, .. } => {
+                self.backups.insert(*index);
+            }
+            Event::BackupFailed { reason, .. } => {
+                self.failure = Some(Failure {
+                    phase: None,
+                    reason: reason.clone(),
+                    is_trigger: false,
+                });
+                self.reason = Some(reason.clone());
+            }
             Event::Paused { reason, .. } => {
                 self.is_paused = true;
                 self.reason = Some(reason.clone());

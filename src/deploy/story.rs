@@ -26,6 +26,15 @@ pub fn line(plan: &Plan, entry: &Entry) -> Option<String> {
         } => format!("{}: approved by {by}", phase(at)),
         Event::Driving { process, .. } => format!("driven by process {}", process.pid),
         Event::CommandBegun { .. } | Event::GateBegun { .. } => return None,
+        Event::BackupMade {
+            index,
+            name,
+            objects,
+        } => format!(
+            "{}: backup {name} made and read back ({objects} objects)",
+            database(plan, *index)
+        ),
+        Event::BackupFailed { reason, .. } => reason.clone(),
         Event::PhaseBegun { phase: at } => format!("{}: begun", phase(at)),
         Event::HookBegun { hook } => format!("{}: {}", phase(&hook.phase), hook_name(plan, *hook)),
         Event::HookEnded { hook, outcome } => format!(
@@ -120,6 +129,13 @@ pub fn line(plan: &Plan, entry: &Entry) -> Option<String> {
         }
         Event::Note { text } => text.clone(),
     })
+}
+
+fn database(plan: &Plan, index: usize) -> String {
+    plan.backups.get(index).map_or_else(
+        || "a database".to_owned(),
+        |one| format!("{} in {}", one.name, one.service),
+    )
 }
 
 fn hook_name(plan: &Plan, hook: HookAt) -> String {

@@ -45,6 +45,7 @@ pub struct Platform {
     pub alerts: Vec<AlertRule>,
     /// What an emergency start brings up, in this order.
     pub minimal: Vec<ServiceName>,
+    pub backup: Backup,
     pub standards: Option<Standards>,
     /// PromQL by name.
     pub metrics: Vec<(String, String)>,
@@ -549,6 +550,23 @@ impl Severity {
             Self::Critical => "critical",
         }
     }
+}
+
+/// Databases that are dumped.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Backup {
+    /// Also before each run that replaces a service that keeps one of them.
+    pub before_run: bool,
+    pub databases: Vec<Database>,
+}
+
+/// A PostgreSQL database in a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Database {
+    pub service: ServiceName,
+    pub name: String,
+    /// Who may read all of it.
+    pub user: String,
 }
 
 /// What every service should be like; compliance is told in percent.

@@ -50,6 +50,8 @@ record! {
         alerts: Vec<RawAlert>,
         /// What an emergency start brings up, in this order.
         minimal: Vec<Placed<String>>,
+        /// Databases that `backup` dumps.
+        backup: RawBackup,
         /// What every service should be like.
         standards: RawStandards,
         /// PromQL by name.
@@ -369,6 +371,24 @@ record! {
         ingestion_failures_above: Percent,
         /// The newest successful ingestion is older.
         older_than: Duration,
+    }
+}
+
+record! {
+    /// Databases that `backup` dumps, each in its own service.
+    pub struct RawBackup {
+        /// Also before each run that replaces a service that keeps one of them.
+        before_run: bool,
+        databases: Vec<RawDatabase>,
+    }
+}
+
+record! {
+    /// A PostgreSQL database and who may read all of it.
+    pub struct RawDatabase {
+        service: String,
+        database: String,
+        user: String,
     }
 }
 

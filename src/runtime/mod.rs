@@ -20,7 +20,7 @@ use futures::future::BoxFuture;
 
 pub use values::{
     Applied, Before, Change, Desired, Exit, LogLine, LogPage, LogQuery, Observed, OnCommand,
-    Output, Problem, RunningCommand, RuntimeHealth, ServiceState, Stopped, Stream, Usage,
+    Output, Problem, RunningCommand, RuntimeHealth, ServiceState, Stopped, Stream, Streams, Usage,
 };
 
 use crate::{
@@ -88,6 +88,23 @@ pub trait Runtime: Send + Sync {
         command: &'a [String],
         longest: Duration,
     ) -> Work<'a, Output>;
+
+    /// The same with files of this machine: what a dump is written to and read from.
+    fn exec_with<'a>(
+        &'a self,
+        service: &'a ServiceName,
+        command: &'a [String],
+        streams: Streams<'a>,
+        longest: Duration,
+    ) -> Work<'a, Output> {
+        let _ = (service, command, streams, longest);
+        Box::pin(async {
+            Err(Problem::NotSupported {
+                what: "reading and writing files with a command",
+                runtime: self.name(),
+            })
+        })
+    }
 }
 
 /// The runtime that a platform file names.
@@ -173,4 +190,16 @@ pub fn detach() -> Result<(), Problem> {
         what: "deploying",
         runtime: "systems other than Linux",
     })
+}
+
+/// Makes or empties a file for its owner alone.
+fn private_file(path: &std::path::Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    options.open(path)
 }

@@ -1,6 +1,6 @@
 //! What every runtime takes and tells, the same for processes, containers and pods.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::Path, time::Duration};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -379,6 +379,14 @@ impl Usage {
             notes: Vec::new(),
         }
     }
+}
+
+/// Files of this machine in place of a command's input and output.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Streams<'a> {
+    pub input: Option<&'a Path>,
+    /// Made for its owner alone; then only what the command says of errors is told.
+    pub output: Option<&'a Path>,
 }
 
 /// What a command gave.

@@ -15,6 +15,13 @@ pub struct Site {
     pub ends_with_client: bool,
 }
 
+impl Site {
+    /// Where dumps of databases are kept.
+    pub fn backups(&self) -> PathBuf {
+        self.folder.join("backups")
+    }
+}
+
 impl fmt::Debug for Site {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

@@ -1,6 +1,7 @@
 //! The raw file becomes a `Platform`: names are resolved, sources merged, and every fault is told.
 
 mod alerts;
+mod backup;
 mod cycles;
 mod endpoints;
 mod needs;
@@ -91,6 +92,7 @@ pub fn platform(raw: &RawPlatform, around: &Surroundings<'_>, reader: &mut Reade
         rollback_window: triggers.window,
         alerts,
         minimal: names.resolve_all(raw.minimal.as_ref(), reader),
+        backup: backup::backup(raw, &names, reader),
         standards: raw
             .standards
             .as_ref()

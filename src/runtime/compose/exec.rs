@@ -1,15 +1,20 @@
 //! Runs a command in a container.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
-use bollard::exec::{CreateExecOptions, StartExecResults};
+use bollard::{
+    container::LogOutput,
+    exec::{CreateExecOptions, StartExecResults},
+};
 use futures::StreamExt as _;
 use jiff::Timestamp;
+use tokio::{fs::File, io::AsyncWriteExt as _};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{ComposeRuntime, containers::Container};
 use crate::{
     platform::ServiceName,
-    runtime::{Exit, Output, Problem},
+    runtime::{Exit, Output, Problem, Streams, private_file},
 };
 
 /// Bytes of output that are kept.
@@ -20,6 +25,7 @@ impl ComposeRuntime {
         &self,
         name: &ServiceName,
         command: &[String],
+        streams: Streams<'_>,
         longest: Duration,
     ) -> Result<Output, Problem> {
         let Some(program) = command.first() else {
@@ -33,7 +39,7 @@ impl ComposeRuntime {
         let Some(container) = containers.iter().find(|one| one.is_running()) else {
             return Err(Problem::failed(what, "no container of it runs"));
         };
-        let work = self.run_to_its_end(container, command, &what);
+        let work = self.run_to_its_end(container, command, streams, &what);
         match tokio::time::timeout(longest, work).await {
             Ok(ended) => ended,
             // The engine has no call that ends it: it may go on.
@@ -48,11 +54,13 @@ impl ComposeRuntime {
         &self,
         container: &Container,
         command: &[String],
+        streams: Streams<'_>,
         what: &str,
     ) -> Result<Output, Problem> {
         let client = self.engine.client().await?;
         let failed = |error: bollard::errors::Error| self.engine.failed(what, &error);
         let options = CreateExecOptions {
+            attach_stdin: Some(streams.input.is_some()),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             cmd: Some(command.to_vec()),
@@ -65,13 +73,40 @@ impl ComposeRuntime {
         let mut bytes: Vec<u8> = Vec::new();
         let mut is_cut = false;
         let started = client.start_exec(&made.id, None).await.map_err(failed)?;
-        if let StartExecResults::Attached { mut output, .. } = started {
+        if let StartExecResults::Attached {
+            mut output,
+            mut input,
+        } = started
+        {
+            let on_disk = |error: std::io::Error| Problem::failed(what, error);
+            let mut file = match streams.output {
+                Some(path) => Some(File::from_std(private_file(path).map_err(on_disk)?)),
+                None => None,
+            };
+            let from = streams.input.map(Path::to_owned);
+            // Beside the reading: a command that says much while it reads would wait for ever.
+            let feeding = tokio::spawn(async move {
+                if let Some(path) = from {
+                    let mut file = File::open(path).await?;
+                    tokio::io::copy(&mut file, &mut input).await?;
+                }
+                input.shutdown().await
+            });
+            let _feeding = AbortOnDropHandle::new(feeding);
             while let Some(piece) = output.next().await {
                 let piece = piece.map_err(failed)?;
+                if let (Some(file), LogOutput::StdOut { message }) = (&mut file, &piece) {
+                    file.write_all(message).await.map_err(on_disk)?;
+                    continue;
+                }
                 let piece: &[u8] = piece.as_ref();
                 let room = LONGEST_OUTPUT - bytes.len();
                 is_cut |= piece.len() > room;
                 bytes.extend(piece.iter().take(room));
+            }
+            if let Some(file) = &mut file {
+                file.flush().await.map_err(on_disk)?;
+                file.sync_all().await.map_err(on_disk)?;
             }
         }
         let ended = client.inspect_exec(&made.id).await.map_err(failed)?;

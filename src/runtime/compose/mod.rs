@@ -36,7 +36,7 @@ use self::{
 };
 use super::{
     Applied, Before, Change, Desired, LogPage, LogQuery, Observed, OnCommand, Output, Problem,
-    RunningCommand, Runtime, ServiceState, Stopped, Usage, Work, shim,
+    RunningCommand, Runtime, ServiceState, Stopped, Streams, Usage, Work, shim,
 };
 use crate::{
     platform::{Platform, Service, ServiceName, model::RuntimeKind},
@@ -387,6 +387,16 @@ impl Runtime for ComposeRuntime {
         command: &'a [String],
         longest: Duration,
     ) -> Work<'a, Output> {
-        Box::pin(self.run_in_container(service, command, longest))
+        Box::pin(self.run_in_container(service, command, Streams::default(), longest))
+    }
+
+    fn exec_with<'a>(
+        &'a self,
+        service: &'a ServiceName,
+        command: &'a [String],
+        streams: Streams<'a>,
+        longest: Duration,
+    ) -> Work<'a, Output> {
+        Box::pin(self.run_in_container(service, command, streams, longest))
     }
 }

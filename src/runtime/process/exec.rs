@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt as _;
 use super::ProcessRuntime;
 use crate::{
     platform::ServiceName,
-    runtime::{Exit, Output, Problem},
+    runtime::{Exit, Output, Problem, Streams, private_file},
 };
 
 /// Bytes of output that are kept.
@@ -21,6 +21,7 @@ impl ProcessRuntime {
         &self,
         name: &ServiceName,
         command: &[String],
+        streams: Streams<'_>,
         longest: Duration,
     ) -> Result<Output, Problem> {
         use std::os::unix::process::ExitStatusExt as _;
@@ -33,13 +34,21 @@ impl ProcessRuntime {
         };
         let what = format!("running {program} for {name}");
         let failed = |error: std::io::Error| Problem::failed(&what, error);
+        let input = match streams.input {
+            Some(path) => Stdio::from(std::fs::File::open(path).map_err(failed)?),
+            None => Stdio::null(),
+        };
+        let output = match streams.output {
+            Some(path) => Stdio::from(private_file(path).map_err(failed)?),
+            None => Stdio::piped(),
+        };
         let mut command = tokio::process::Command::new(program);
         command
             .args(arguments)
             .env_clear()
             .envs(&spec.environment)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdin(input)
+            .stdout(output)
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
@@ -50,14 +59,22 @@ impl ProcessRuntime {
         let group = child
             .id()
             .and_then(|pid| rustix::process::Pid::from_raw(pid as i32));
-        let (Some(out), Some(error)) = (child.stdout.take(), child.stderr.take()) else {
+        // None where it goes to a file.
+        let out = child.stdout.take();
+        let Some(error) = child.stderr.take() else {
             return Err(Problem::failed(&what, "it has no output"));
         };
         let work = async {
             let (mut first, mut second) = (Vec::new(), Vec::new());
             let bound = LONGEST_OUTPUT as u64 + 1;
-            let (mut out, mut error) = (out.take(bound), error.take(bound));
-            tokio::try_join!(out.read_to_end(&mut first), error.read_to_end(&mut second))?;
+            let (mut out, mut error) = (out.map(|out| out.take(bound)), error.take(bound));
+            let reading = async {
+                match &mut out {
+                    Some(out) => out.read_to_end(&mut first).await,
+                    None => Ok(0),
+                }
+            };
+            tokio::try_join!(reading, error.read_to_end(&mut second))?;
             // More than the bound is not read; the command must not wait for a reader.
             drop((out, error));
             let status = child.wait().await?;

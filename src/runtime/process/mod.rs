@@ -39,7 +39,7 @@ use self::{
 };
 use super::{
     Applied, Before, Change, Desired, LogPage, LogQuery, Observed, Output, Problem, Runtime,
-    ServiceState, Stopped, Usage, Work,
+    ServiceState, Stopped, Streams, Usage, Work,
 };
 use crate::{
     platform::{Platform, Service, ServiceName},
@@ -207,7 +207,17 @@ impl Runtime for ProcessRuntime {
         command: &'a [String],
         longest: Duration,
     ) -> Work<'a, Output> {
-        Box::pin(self.run_command(service, command, longest))
+        Box::pin(self.run_command(service, command, Streams::default(), longest))
+    }
+
+    fn exec_with<'a>(
+        &'a self,
+        service: &'a ServiceName,
+        command: &'a [String],
+        streams: Streams<'a>,
+        longest: Duration,
+    ) -> Work<'a, Output> {
+        Box::pin(self.run_command(service, command, streams, longest))
     }
 }
 

@@ -93,6 +93,7 @@ pub fn plan(phases: Vec<PlannedPhase>, version: u64) -> Plan {
         triggers: vec![Condition::MemoryAbove(Percent(85.0))],
         trigger_hold: Duration::from_secs(10),
         trigger_window: Duration::from_secs(300),
+        backups: Vec::new(),
         restores: Vec::new(),
         warnings: Vec::new(),
         preflight: Vec::new(),

@@ -150,6 +150,7 @@ impl World {
             journal: Arc::clone(journal),
             runtime: Arc::clone(self) as Arc<dyn Runtime>,
             look: self.look(),
+            backups: std::env::temp_dir(),
             tuning: Tuning {
                 look_every: Duration::from_secs(1),
                 ask_every: Duration::from_millis(100),

@@ -81,6 +81,20 @@ impl Site {
         ]
     }
 
+    /// A command of the binary on this platform: whether it ended well, and what it said.
+    pub fn command(&self, arguments: &[&str]) -> (bool, String) {
+        let (file, state) = (self.path("platform.yaml"), self.path("state"));
+        let more = ["--platform", &file, "--state", &state];
+        let ended = server::command(&[arguments, &more].concat(), &self.environment())
+            .output()
+            .expect("it runs");
+        let said = [ended.stdout, ended.stderr].concat();
+        (
+            ended.status.success(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    }
+
     /// A server of this platform as it is written now, trusted.
     pub fn server(&self) -> Server {
         let (file, state) = (self.path("platform.yaml"), self.path("state"));

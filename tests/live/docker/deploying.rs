@@ -355,3 +355,79 @@ fn over_stdio_as_process_1_of_a_container_nothing_is_begun() {
     let history = ask(&mut server, "get_deployment", json!({"history": true}));
     assert_eq!(history["total"], 0, "{history:#}");
 }
+
+#[test]
+fn a_database_is_dumped_before_its_service_is_replaced_and_can_be_put_back() {
+    let docker = engine::shared();
+    let project = Project {
+        docker,
+        name: "one-database",
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let compose = "services:\n  db: { image: 'postgres:15', volumes: ['data:/var/lib/postgresql/data'], \
+         environment: { POSTGRES_USER: openpolicy, POSTGRES_PASSWORD: a, POSTGRES_DB: openpolicy }, \
+         healthcheck: { test: [CMD, pg_isready, -U, openpolicy], interval: 1s } }\nvolumes: { data: {} }\n";
+    std::fs::write(folder.path().join("compose.yaml"), compose).expect("a file");
+    std::fs::write(
+        folder.path().join("platform.yaml"),
+        "platform: one\nruntime: { compose: { files: [compose.yaml], project: one-database } }\n\
+         services: { db: {} }\n\
+         backup: { before_run: true, databases: [{ service: db, database: openpolicy, user: openpolicy }] }\n\
+         phases: [{ name: base, steps: [[db]], gate: { healthy: all, stable_for: 1s, timeout: 60s } }]\n",
+    )
+    .expect("a file");
+    let site = Site::at(folder, docker);
+    let mut server = site.server();
+    let run = begin(&mut server, json!({}));
+    ends(&mut server, &run, "succeeded");
+    let sql = |text: &str| {
+        let container = project.container("db");
+        docker.run(&["exec", &container, "psql", "-U", "openpolicy", "-tAc", text])
+    };
+    sql("CREATE TABLE bills AS SELECT generate_series(1, 1000) AS number");
+    site.change("compose.yaml", |text| {
+        text.replace("POSTGRES_DB:", "EDITION: '2', POSTGRES_DB:")
+    });
+    let mut server = site.server();
+    let run = begin(&mut server, json!({}));
+    let seen = ends(&mut server, &run, "succeeded");
+    let timeline = seen["timeline"].to_string();
+    assert!(timeline.contains("made and read back ("), "{seen:#}");
+    sql("DROP TABLE bills");
+
+    let (is_fine, listed) = site.command(&["backup", "--list"]);
+    assert!(is_fine && listed.contains("before run 2"), "{listed}");
+    let name = listed.split_whitespace().next().expect("a name").to_owned();
+    let (is_fine, said) = site.command(&["restore", &name, "--yes"]);
+    assert!(is_fine, "{said}");
+    assert_eq!(sql("SELECT count(*) FROM bills"), "1000");
+    // By hand, too; and a file that was changed is not put back.
+    let (is_fine, said) = site.command(&["backup"]);
+    assert!(is_fine && said.contains("openpolicy in db"), "{said}");
+    let file = walk(site.folder.path(), &name).expect("the dump");
+    let mut bytes = std::fs::read(&file).expect("a dump");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&file, bytes).expect("a file");
+    let (is_fine, said) = site.command(&["restore", &name, "--yes"]);
+    assert!(
+        !is_fine && said.contains("is not what was verified"),
+        "{said}"
+    );
+    assert_eq!(sql("SELECT count(*) FROM bills"), "1000");
+}
+
+/// The file of this name somewhere below a folder.
+fn walk(folder: &std::path::Path, name: &str) -> Option<std::path::PathBuf> {
+    for entry in std::fs::read_dir(folder).ok()?.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            if let Some(found) = walk(&path, name) {
+                return Some(found);
+            }
+        } else if path.file_name().is_some_and(|own| own == name) {
+            return Some(path);
+        }
+    }
+    None
+}

@@ -43,7 +43,7 @@ bin=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
 version=$(basename "$(dirname "$bin")")
 lib=$(dirname "$bin")/lib
 mapfile -t libraries < <(ls "$lib"/*.so | grep -vE 'llvmjit|plperl|plpython|pltcl')
-with_libraries "$postgres" "$bin"/{postgres,initdb,pg_isready,psql,pg_ctl,pg_dump} "${libraries[@]}"
+with_libraries "$postgres" "$bin"/{postgres,initdb,pg_isready,psql,pg_ctl,pg_dump,pg_restore} "${libraries[@]}"
 mkdir -p "$postgres/usr/share/postgresql"
 cp -a "/usr/share/postgresql/$version" "$postgres/usr/share/postgresql/"
 cp -a /usr/share/zoneinfo "$postgres/usr/share/"
