@@ -166,7 +166,7 @@ fn all_faults_of_a_file_come_at_once_in_its_order() {
         [
             "2:1: `colour` is no key of this place; known here: platform, title, version, environment, capacity, \
              runtime, catalog, prometheus, alertmanager, objectives, groups, services, phases, rollback_when, \
-             alerts, minimal, standards, metrics, env, toolsets, store, stated",
+             alerts, minimal, backup, standards, metrics, env, toolsets, store, stated",
             "4:17: `much` is not a size like 512Mi or a range like 256Mi-512Mi",
             "4:29: `x` is not a port from 1 to 65535",
             "5:18: there is no service `nothing`; name one that stands under `services`",
