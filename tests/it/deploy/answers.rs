@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use openpolicy_mcp::{
-    deploy::{Deployments, Event, book::Book, event::ServiceEnd},
+    deploy::{Deployments, Event, book::Book, checks, event::ServiceEnd},
     health::Watch,
     platform::{self, TrustedDigests, Variables},
     runtime::Runtime,
@@ -86,6 +86,7 @@ async fn the_plan_of_26_services_and_the_state_of_a_run_are_short() {
     let deployments = Deployments::of(&watch).expect("deployments");
     let digest = plan.fields["digest"].as_str().expect("a digest");
     let kept = deployments.kept(digest).expect("a plan");
+    checks_are_those_of_the_documents(&kept);
     let created = Event::Created {
         by: "an MCP client".into(),
         reason: None,
@@ -228,4 +229,28 @@ async fn what_is_asked_wrongly_is_answered_with_what_would_be_right() {
         .expect_err("nothing");
     assert_eq!(nothing.code.as_str(), "conflict");
     assert_eq!(world.things().changes, 0);
+}
+
+/// `platforms/README.md` says which line of a document is which check.
+fn checks_are_those_of_the_documents(plan: &openpolicy_mcp::deploy::Plan) {
+    let state = openpolicy_mcp::deploy::RunState::of(plan, &[]);
+    let after = checks::postflight(plan, &state, &checks::Facts::default());
+    let mut made: Vec<String> = plan
+        .preflight
+        .iter()
+        .chain(&after)
+        .map(|check| check.name.clone())
+        .collect();
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/platforms/README.md");
+    let text = std::fs::read_to_string(readme).expect("the README");
+    let (_, list) = text.split_once("## Checklists").expect("its table");
+    let (list, _) = list.split_once("\n## ").expect("the next heading");
+    let mut told: Vec<String> = list
+        .lines()
+        .filter_map(|line| line.strip_suffix("` |")?.rsplit_once('`'))
+        .map(|(_, check)| check.to_owned())
+        .collect();
+    made.sort();
+    told.sort();
+    assert_eq!(made, told);
 }
