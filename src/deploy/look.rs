@@ -23,6 +23,8 @@ pub struct Order {
 pub struct Wants {
     pub usage: bool,
     pub catalog: bool,
+    /// Response times and errors, where a query of the platform file tells them.
+    pub responses: bool,
 }
 
 impl Wants {
@@ -38,17 +40,16 @@ impl Wants {
                 C::IngestionSuccessAbove(_) | C::TestsPassingAbove(_) | C::FresherThan(_) => {
                     wants.catalog = true;
                 }
-                _ => {}
+                C::MeanResponseAbove(_)
+                | C::MeanResponseBelow(_)
+                | C::P95Above(_)
+                | C::P95Below(_)
+                | C::ErrorsAbove(_)
+                | C::ErrorsBelow(_) => wants.responses = true,
+                C::Healthy(_) | C::UnhealthyAbove(_) => {}
             }
         }
         wants
-    }
-
-    pub fn and(self, other: Self) -> Self {
-        Self {
-            usage: self.usage || other.usage,
-            catalog: self.catalog || other.catalog,
-        }
     }
 }
 
@@ -62,8 +63,19 @@ pub struct Seen {
     pub ingestion_success: Reading<f64>,
     pub tests_passing: Reading<f64>,
     pub age: Reading<Duration>,
+    /// What the platform file's own queries say in place of what probes saw.
+    pub metered: Metered,
     /// Memory in use, in bytes, for people.
     pub memory_bytes: Option<u64>,
+}
+
+/// Answers of Prometheus; none where the platform file names no query for it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Metered {
+    pub mean_response: Option<Reading<Duration>>,
+    pub p95: Option<Reading<Duration>>,
+    /// In percent.
+    pub errors: Option<Reading<f64>>,
 }
 
 /// One service.

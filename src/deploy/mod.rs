@@ -18,6 +18,7 @@ pub mod gate;
 mod hooks;
 mod launch;
 pub mod look;
+mod metered;
 pub mod next;
 pub mod past;
 pub mod plan;

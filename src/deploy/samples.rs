@@ -110,17 +110,25 @@ impl Samples {
                 .collect(),
             memory: seen.memory.clone(),
             cpu: seen.cpu.clone(),
-            mean_response: enough(&responses).map(|all| {
-                all.iter().sum::<Duration>() / u32::try_from(all.len()).unwrap_or(u32::MAX)
+            mean_response: seen.metered.mean_response.clone().unwrap_or_else(|| {
+                enough(&responses).map(|all| {
+                    all.iter().sum::<Duration>() / u32::try_from(all.len()).unwrap_or(u32::MAX)
+                })
             }),
-            p95: enough(&responses).map(|all| {
-                let rank = (all.len() as f64 * 0.95).ceil() as usize;
-                all.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+            p95: seen.metered.p95.clone().unwrap_or_else(|| {
+                enough(&responses).map(|all| {
+                    let rank = (all.len() as f64 * 0.95).ceil() as usize;
+                    all.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+                })
             }),
-            errors: match looks as usize {
-                0..FEWEST => Err(few(looks as usize)),
-                _ => Ok(f64::from(failed) * 100.0 / f64::from(looks)),
-            },
+            errors: seen
+                .metered
+                .errors
+                .clone()
+                .unwrap_or_else(|| match looks as usize {
+                    0..FEWEST => Err(few(looks as usize)),
+                    _ => Ok(f64::from(failed) * 100.0 / f64::from(looks)),
+                }),
             ingestion_success: seen.ingestion_success.clone(),
             tests_passing: seen.tests_passing.clone(),
             age: seen.age.clone(),

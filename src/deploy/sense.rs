@@ -9,7 +9,8 @@ use futures::future::BoxFuture;
 
 use super::{
     gate::Reading,
-    look::{Look, Order, Seen, ServiceSeen},
+    look::{Look, Metered, Order, Seen, ServiceSeen},
+    metered,
 };
 use crate::{
     catalog::{Catalog, Reference, quality::TestStatus, scope::Scope, scope::Target},
@@ -92,7 +93,14 @@ async fn seen(watch: &Arc<Watch>, catalog: &OwnCatalog, kept: &Kept, order: Orde
             false => Data::none("not asked"),
         }
     };
-    let (looked, usage, data) = tokio::join!(watch.look_once_at(&services), usage, data);
+    let metered = async {
+        match order.wants.responses {
+            true => metered::now(&platform).await,
+            false => Metered::default(),
+        }
+    };
+    let (looked, usage, data, metered) =
+        tokio::join!(watch.look_once_at(&services), usage, data, metered);
     let counts: Vec<(String, Option<Duration>, u32, u32)> = looked.iter().map(counted).collect();
     let health = watch.enter(looked).await;
     let services = order
@@ -124,6 +132,7 @@ async fn seen(watch: &Arc<Watch>, catalog: &OwnCatalog, kept: &Kept, order: Orde
         services,
         memory: usage.memory,
         cpu: usage.cpu,
+        metered,
         memory_bytes: usage.bytes,
         ingestion_success: data.ingestion_success,
         tests_passing: data.tests_passing,

@@ -250,3 +250,32 @@ async fn what_a_rollback_left_is_no_drift() {
     let left = journal.left("world").expect("what is left");
     assert_eq!(left["api"].live.as_deref(), Some("1"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_prometheus_says_goes_before_what_probes_saw() {
+    let (world, journal) = (World::new(), journal());
+    // Probes see 10 ms and no errors.
+    world.things().metered.errors = Some(Ok(12.0));
+    world.things().metered.p95 = Some(Err("Prometheus has no value for it now".into()));
+    let mut one = phase("core", &[&["api"]]);
+    one.on_failure = OnFailure::Pause;
+    one.gate = vec![
+        Condition::MeanResponseBelow(Duration::from_millis(200)),
+        Condition::P95Below(Duration::from_millis(200)),
+        Condition::ErrorsBelow(Percent(5.0)),
+    ];
+    let run = begin(&journal, plan(vec![one], 1));
+    world.drive(&journal, run).await;
+    let reason = read(&journal, run).state.reason.expect("why");
+    assert!(reason.contains("errors < 5% (is 12%)"), "{reason}");
+    assert!(
+        reason.contains("p95 < 200ms (is Prometheus has no value"),
+        "{reason}"
+    );
+    assert!(!reason.contains("mean response"), "{reason}");
+    world.things().metered.errors = Some(Ok(1.0));
+    world.things().metered.p95 = Some(Ok(Duration::from_millis(80)));
+    ask(&journal, run, "resume");
+    world.drive(&journal, run).await;
+    assert_eq!(status(&journal, run), "succeeded");
+}

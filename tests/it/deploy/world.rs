@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use openpolicy_mcp::{
     deploy::{
         engine::{DriveError, Driven, Engine, Tuning},
-        look::{Look, Order, Seen, ServiceSeen},
+        look::{Look, Metered, Order, Seen, ServiceSeen},
     },
     health::Verdict,
     platform::ServiceName,
@@ -43,6 +43,7 @@ pub struct Things {
     /// Percent; none: it cannot be read.
     pub memory: Option<f64>,
     pub tests_passing: Option<f64>,
+    pub metered: Metered,
     /// How often each command of a hook ran.
     pub ran: BTreeMap<String, u32>,
     /// How a command ends; 0 where nothing is said.
@@ -138,6 +139,7 @@ impl World {
             services: services.collect(),
             memory: things.memory.ok_or_else(unread),
             cpu: Err(unread()),
+            metered: things.metered.clone(),
             memory_bytes: None,
             ingestion_success: Err(unread()),
             tests_passing: things.tests_passing.ok_or_else(unread),
