@@ -78,14 +78,20 @@ pub fn of_service(platform: &Platform, health: &Health, name: &str) -> Vec<Servi
     if causes.is_empty() && service.verdict != Verdict::Up {
         causes.push(of(service, 0, None));
     }
-    // What it needs and nobody could look at explains nothing, and may be why all the same.
+    // What it needs may be why also where that blocks nothing: while the service itself only
+    // starts, or where nobody could look.
     let needs = platform.service(name).map_or(&[][..], |it| &it.needs);
-    for need in needs {
-        if let Some(need) = health.service(&need.0)
-            && matches!(need.verdict, Verdict::Unknown | Verdict::Degraded)
-            && service.verdict != Verdict::Up
-        {
-            causes.push(of(need, 1, None));
+    let needs = needs.iter().filter(|_| service.verdict != Verdict::Up);
+    for need in needs.filter_map(|need| health.service(&need.0)) {
+        match need.verdict {
+            Verdict::Up => {}
+            Verdict::Blocked => {
+                for cause in need.blocked_by.iter().filter_map(|it| health.service(it)) {
+                    let hops = hops_to(platform, name, &cause.name).unwrap_or(2);
+                    causes.push(of(cause, hops, None));
+                }
+            }
+            _ => causes.push(of(need, 1, None)),
         }
     }
     ranked(causes)
@@ -116,11 +122,22 @@ pub fn of_deployments(
     past: &Past,
     now: Timestamp,
 ) -> Vec<DeploymentCause> {
-    let mut all = Vec::new();
-    for cause in causes.iter().filter(|one| one.verdict != Verdict::Up) {
-        let failed = cause.since.unwrap_or(now).as_millisecond();
+    let failing = causes.iter().filter(|one| one.verdict != Verdict::Up);
+    let failing = failing.map(|cause| (cause.service.as_str(), cause.since.unwrap_or(now)));
+    acted_on(failing, past, now)
+}
+
+/// Runs and stops that acted on a service shortly before a time at which something went wrong, of
+/// the service or of the data that it carries.
+pub fn acted_on<'a>(
+    failing: impl IntoIterator<Item = (&'a str, Timestamp)>,
+    past: &Past,
+    now: Timestamp,
+) -> Vec<DeploymentCause> {
+    let mut all: Vec<DeploymentCause> = Vec::new();
+    for (service, failed) in failing {
+        let failed = failed.as_millisecond();
         let is_shortly = |from: i64, to: i64| from <= failed + SLACK && to >= failed - SHORTLY;
-        let service = cause.service.as_str();
         let mut found = Vec::new();
         for stop in &past.interventions {
             if stop.services.iter().any(|one| one == service) && is_shortly(stop.at, stop.at) {
@@ -153,7 +170,12 @@ pub fn of_deployments(
             }
         }
         found.sort_by_key(|one| std::cmp::Reverse(one.at));
-        all.extend(found.into_iter().take(MOST_DEPLOYMENTS));
+        for one in found.into_iter().take(MOST_DEPLOYMENTS) {
+            // Several things may have gone wrong after the same run.
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
     }
     all
 }

@@ -210,6 +210,8 @@ fn micros(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::platform::{ProbeKind, ServiceName};
 
@@ -311,5 +313,43 @@ mod tests {
             .insert("gone".into(), ServiceRecord::default());
         enter(&platform(), &[], &mut records, at(0));
         assert!(records.services.is_empty());
+    }
+
+    proptest! {
+        /// A database goes under 20 that need it, directly or through each other; each is looked at
+        /// three times, in any order: in the end it is the one cause, and 20 are blocked by it.
+        #[test]
+        fn the_order_of_the_looks_plays_no_part(
+            order in Just((0..63usize).collect::<Vec<_>>()).prop_shuffle(),
+            picks in prop::collection::vec(any::<prop::sample::Index>(), 20),
+        ) {
+            let names: Vec<String> = (0..21).map(|number| format!("s{number:02}")).collect();
+            let mut platform = Platform::default();
+            for (position, name) in names.iter().enumerate() {
+                let mut service = Service::named(name);
+                let (host, port) = ("localhost".into(), 1);
+                service.probe = Some(Probe::of(ProbeKind::Tcp { host, port }));
+                if position > 0 {
+                    let need = picks[position - 1].index(position);
+                    service.needs.push(ServiceName(names[need].clone()));
+                }
+                platform.by_name.insert(name.clone(), position);
+                platform.services.push(service);
+            }
+            let mut records = Records::default();
+            let well: Vec<Looked> = names.iter().map(|name| looked(name, 0, true)).collect();
+            enter(&platform, &well, &mut records, at(0));
+            for (second, look) in order.iter().enumerate() {
+                let second = i64::try_from(second).expect("few") + 1;
+                let one = looked(&names[look % 21], second, false);
+                enter(&platform, &[one], &mut records, at(second));
+            }
+            prop_assert_eq!(records.services["s00"].verdict.as_str(), "down");
+            for name in &names[1..] {
+                let record = &records.services[name];
+                prop_assert_eq!(record.verdict.as_str(), "blocked");
+                prop_assert_eq!(&record.blocked_by, &["s00"]);
+            }
+        }
     }
 }

@@ -349,7 +349,9 @@ impl Watch {
         Looked {
             service: service.name.0.clone(),
             looks,
-            started: of_runtime.and_then(|seen| seen.started_at),
+            started: of_runtime
+                .filter(|seen| !loops(seen))
+                .and_then(|seen| seen.started_at),
         }
     }
 
@@ -401,6 +403,16 @@ fn is_recent(service: &Service, record: Option<&ServiceRecord>, now: Timestamp) 
     let is_sure = !matches!(record.own.as_str(), "unknown")
         && (record.failures == 0 || record.failures >= probe.retries);
     is_sure && (0..interval).contains(&age)
+}
+
+/// So often a service may end and be started again before that counts as a loop: what it needs may
+/// come up a moment after it.
+const RESTARTS_OF_A_START: u32 = 2;
+
+/// Whether a service ends again and again. It is then not given its start period each time: it
+/// would be `starting` for ever, and its failed looks would never add up.
+fn loops(seen: &Observed) -> bool {
+    seen.restarts > RESTARTS_OF_A_START
 }
 
 fn no_probe() -> Observation {

@@ -96,7 +96,11 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let found = Box::pin(catalog.root_cause(target, since, now, context.deadline()))
         .await
         .map_err(|error| ToolError::from(error).about("entity"))?;
-    let carried = services::under(context, &catalog, target).await;
+    let symptom = found.symptom.iter().filter_map(|symptom| symptom.since);
+    let wrong: Vec<i64> = symptom
+        .chain(found.causes.iter().filter_map(|cause| cause.since))
+        .collect();
+    let carried = services::under(context, &catalog, target, &wrong).await;
 
     let mut answer = Answer::new(Budget::of(if arguments.limit.is_some() {
         7_600
@@ -104,7 +108,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         1_800
     }));
     subject::put_source(&mut answer, &catalog);
-    let count = found.causes.len() + carried.causes.len();
+    let count = found.causes.len() + carried.causes.len() + carried.deployed.len();
     answer.put(
         "result",
         match (count, found.missed.is_empty() && carried.missed.is_empty()) {
@@ -147,6 +151,9 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let mut table = Table::new(&["kind", "subject", "distance", "since", "evidence"]);
     // A service that does not run is the surest reason why its data is wrong.
     let of_services = carried.causes.iter().map(services::row);
+    let of_deployments = carried.deployed.iter();
+    let of_deployments =
+        of_deployments.map(|(distance, one)| services::row_of_deployment(*distance, one));
     let of_catalog = found.causes.into_iter().map(|cause| {
         vec![
             cause.kind.as_str().into(),
@@ -157,6 +164,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         ]
     });
     for row in of_services
+        .chain(of_deployments)
         .chain(of_catalog)
         .skip(start as usize)
         .take(limit)

@@ -26,6 +26,7 @@ mod init;
 mod lineage;
 mod monitors;
 mod offline;
+mod over_protocol;
 mod platform_file;
 mod platforms;
 #[cfg(target_os = "linux")]

@@ -285,6 +285,30 @@ async fn slow_is_impaired_and_says_how_slow() {
     assert!(observation.response.is_some());
 }
 
+/// Whoever refuses our credential answers, and says nothing of its health.
+#[tokio::test]
+async fn a_wrong_password_over_http_is_not_down() {
+    let server = Local::http(|_| (401, "application/json", "{}".into())).await;
+    let mut looked = 0;
+    for kind in kinds(&format!("127.0.0.1:{}", server.port)) {
+        if matches!(
+            kind,
+            ProbeKind::Postgres { .. } | ProbeKind::Redis { .. } | ProbeKind::Amqp { .. }
+        ) {
+            continue;
+        }
+        let observation = seen(kind).await;
+        assert_not_looked(&observation, "HTTP 401");
+        assert!(
+            observation.response.is_some(),
+            "it answers: {observation:?}"
+        );
+        assert_no_secret(&observation);
+        looked += 1;
+    }
+    assert_eq!(looked, 5);
+}
+
 #[tokio::test]
 async fn a_redirect_is_told_and_a_page_follows_it_within_its_host() {
     let server = Local::start(Manner::Answer(Arc::new(|request| {

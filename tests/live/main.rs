@@ -2,6 +2,7 @@
 
 mod engines;
 mod faults;
+mod firing;
 mod local;
 
 mod airflow;

@@ -28,7 +28,7 @@ use openpolicy_mcp::{
 use serde_json::json;
 
 use crate::engines::{
-    free_port,
+    free_port, over_http,
     prometheus::{Watch, check_rules, endpoint},
 };
 use crate::local::{Local, Manner};
@@ -388,8 +388,14 @@ async fn a_server_that_watches_sends_what_fires_and_what_ends() {
         ),
     )
     .expect("a file");
+    let http = free_port();
     let server = std::process::Command::new(env!("CARGO_BIN_EXE_openpolicy-mcp"))
-        .args(["serve", "--http", "127.0.0.1:0", "--platform"])
+        .args([
+            "serve",
+            "--http",
+            &format!("127.0.0.1:{http}"),
+            "--platform",
+        ])
         .arg(&file)
         .arg("--state")
         .arg(folder.path().join("state"))
@@ -403,7 +409,47 @@ async fn a_server_that_watches_sends_what_fires_and_what_ends() {
     assert_eq!(fired[0].name, "ServiceDown");
     assert_eq!(fired[0].service.as_deref(), Some("db"));
     assert_eq!(fired[0].severity.as_deref(), Some("critical"));
+    // A client is told of ours, and of what Alertmanager has from others too.
+    let theirs = Ours {
+        platform: "another".into(),
+        rule: "DiskFull".into(),
+        service: Some("storage".into()),
+        severity: Severity::Warning,
+        summary: "the disk is full".into(),
+        since: Timestamp::now(),
+        until: Timestamp::now() + jiff::SignedDuration::from_secs(600),
+    };
+    let taken = watch.alertmanager.send(&[theirs], LIMIT).await;
+    taken.expect("it is taken");
+    watch.until(sent, |alerts| alerts.len() == 2).await;
+    let told = over_http(http, "get_alerts", json!({}))
+        .await
+        .expect("an answer");
+    assert_eq!(told["counts"]["firing"], 1, "{told}");
+    let names = |table: &str| {
+        let rows = told[table]["rows"].as_array().expect("rows").iter();
+        let mut names: Vec<_> = rows
+            .map(|row| row[0].as_str().unwrap_or_default())
+            .collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(names("alerts"), ["ServiceDown"]);
+    assert_eq!(names("alertmanager"), ["DiskFull", "ServiceDown"]);
+    assert_eq!(told["alertmanager"]["total"], 2, "{told}");
     // It comes back: the alert ends there too.
     let _listener = std::net::TcpListener::bind(("127.0.0.1", service)).expect("the port");
-    watch.until(sent, Vec::is_empty).await;
+    watch
+        .until(sent, |alerts| {
+            alerts.iter().all(|alert| alert.name != "ServiceDown")
+        })
+        .await;
+    // Alertmanager goes: our own alerts are told all the same, and that it was not asked.
+    drop(watch);
+    let told = over_http(http, "get_alerts", json!({}))
+        .await
+        .expect("an answer");
+    assert!(told["alertmanager"].is_null(), "{told}");
+    let missed = told["could_not_look"].to_string();
+    assert!(missed.contains(&alerts.to_string()), "{told}");
 }

@@ -1,19 +1,25 @@
 //! The AMQP probe against a real RabbitMQ.
 
+use std::time::Duration;
+
 use openpolicy_mcp::health::{
     Outcome,
     probe::{Surroundings, look},
 };
 
+use openpolicy_mcp::platform::ProbeKind;
+
 use crate::engines::{
-    assert_failed, assert_impaired, assert_not_looked, assert_passed, fact, impatient,
+    assert_failed, assert_impaired, assert_not_looked, assert_passed, fact, impatient, probe,
     rabbitmq::{PASSWORD, RabbitMq},
     seen, wait_for,
 };
+use crate::local::Authority;
 
 #[tokio::test]
 async fn everything_that_a_rabbitmq_can_say() {
-    let mut server = RabbitMq::start().await;
+    let authority = Authority::new();
+    let mut server = RabbitMq::start(&authority).await;
     let plain = server.with("probe", PASSWORD, "");
 
     let up = seen(plain.clone()).await;
@@ -60,9 +66,33 @@ async fn everything_that_a_rabbitmq_can_say() {
     let blind = seen(server.counting("wrong-password", Some(2))).await;
     assert_impaired(&blind, "could not be counted");
 
+    // Over TLS, and plain where TLS is spoken.
+    let mut secure = plain.clone();
+    let mut crossed = plain.clone();
+    if let (ProbeKind::Amqp { url, .. }, ProbeKind::Amqp { url: plain, .. }) =
+        (&mut secure, &mut crossed)
+    {
+        let place = format!("probe:{PASSWORD}@127.0.0.1:{}", server.tls_port);
+        *url = format!("amqps://{place}").into();
+        *plain = format!("amqp://{place}").into();
+    }
+    assert_not_looked(&seen(secure.clone()).await, "`ca_file`");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    std::fs::write(&path, authority.pem()).unwrap();
+    let trusting = Surroundings::new(Some(path));
+    assert_passed(&look(&probe(secure), &trusting).await);
+    assert!(matches!(seen(crossed).await.outcome, Outcome::Failed(_)));
+
+    // Slow, as it is asked for.
+    let mut slow = probe(plain.clone());
+    slow.slow_above = Some(Duration::ZERO);
+    let slow = look(&slow, &Surroundings::default()).await;
+    assert_impaired(&slow, "slower than 0 ms");
+
     // The web server of the management API hangs up on what is no HTTP.
     let mut crossed = server.with("probe", PASSWORD, "");
-    if let openpolicy_mcp::platform::ProbeKind::Amqp { url, .. } = &mut crossed {
+    if let ProbeKind::Amqp { url, .. } = &mut crossed {
         *url = format!("amqp://127.0.0.1:{}", server.management).into();
     }
     assert_failed(&seen(crossed).await, "is another service on this port?");

@@ -51,6 +51,10 @@ async fn everything_that_a_redis_with_a_password_can_say() {
     assert!(matches!(seen(crossed).await.outcome, Outcome::Failed(_)));
 
     let kind = server.with(&right, server.port);
+    let mut slow = probe(kind.clone());
+    slow.slow_above = Some(std::time::Duration::ZERO);
+    let slow = look(&slow, &Surroundings::default()).await;
+    assert_impaired(&slow, "slower than 0 ms");
     server.engine.signal("STOP");
     let hanging = look(&impatient(kind.clone()), &Surroundings::default()).await;
     assert_failed(&hanging, "gave no answer within 300 ms");

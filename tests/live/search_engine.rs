@@ -11,7 +11,7 @@ use openpolicy_mcp::{
 };
 
 use crate::engines::{
-    Engine, assert_failed, assert_passed, fact, free_port, impatient, seen, wait_for,
+    Engine, assert_failed, assert_passed, fact, free_port, impatient, probe, seen, wait_for,
 };
 
 fn put(port: u16, path: &str, body: &str) {
@@ -77,6 +77,12 @@ async fn everything_that_an_opensearch_can_say() {
         &seen(at("/bills")).await,
         "is this Elasticsearch or OpenSearch?",
     );
+
+    let mut slow = probe(at("/_cluster/health"));
+    slow.slow_above = Some(std::time::Duration::ZERO);
+    let slow = look(&slow, &Surroundings::default()).await;
+    // Red goes before slow.
+    assert_failed(&slow, "its cluster is red");
 
     engine.signal("STOP");
     let hanging = look(&impatient(kind.clone()), &Surroundings::default()).await;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Context, Outcome};
 use crate::{
     answer::{Answer, Budget, CursorScope, Page, Table, Total, time as times},
-    bridge::root_cause::{self, ServiceCause},
+    bridge::root_cause::{self, DeploymentCause, ServiceCause},
     catalog::{
         Catalog, Reference,
         graph::{Direction, walk::walk},
@@ -16,10 +16,10 @@ use crate::{
         scope::Target,
     },
     deploy::{Deployments, past::Past},
-    health::Watch,
+    health::{Verdict, Watch},
     observe::logs::{self, secrets::Secrets},
     platform::Service,
-    runtime::{LogQuery, ServiceState},
+    runtime::{LogQuery, Observed, ServiceState},
     tools::platform,
 };
 
@@ -33,12 +33,20 @@ const LAST_LINES: usize = 8;
 #[derive(Default)]
 pub struct Carried {
     pub causes: Vec<ServiceCause>,
+    /// What was done to them shortly before they, or the data, went wrong; with hops upstream.
+    pub deployed: Vec<(u32, DeploymentCause)>,
     pub looked_at: usize,
     pub missed: Vec<String>,
 }
 
-/// The failing services that carry an entity or what is upstream of it.
-pub async fn under(context: &Context, catalog: &Catalog, target: &Target) -> Carried {
+/// The failing services that carry an entity or what is upstream of it. `wrong`: when something
+/// of the data went wrong.
+pub async fn under(
+    context: &Context,
+    catalog: &Catalog,
+    target: &Target,
+    wrong: &[i64],
+) -> Carried {
     let Ok(watch) = context.platform() else {
         return match context.has_platform() {
             true => Carried {
@@ -68,6 +76,28 @@ pub async fn under(context: &Context, catalog: &Catalog, target: &Target) -> Car
         Err(error) => carried
             .missed
             .push(format!("the services of the platform: {error}")),
+    }
+    match past(context, watch).await {
+        Ok(past) => {
+            let wrong = wrong
+                .iter()
+                .filter_map(|at| Timestamp::from_millisecond(*at).ok());
+            let data = wrong.flat_map(|at| carriers.keys().map(move |name| (*name, at)));
+            let failing = carried.causes.iter();
+            let failing = failing
+                .map(|cause| (cause.service.as_str(), cause.since.unwrap_or(context.now)))
+                .chain(data);
+            let deployed = root_cause::acted_on(failing, &past, context.now);
+            carried.deployed = deployed
+                .into_iter()
+                .map(|mut one| {
+                    one.evidence = format!("on {}: {}", one.service, one.evidence);
+                    let hops = carriers.get(one.service.as_str());
+                    (hops.copied().unwrap_or_default(), one)
+                })
+                .collect();
+        }
+        Err(why) => carried.missed.push(format!("deployments: {why}")),
     }
     carried
 }
@@ -106,9 +136,15 @@ pub async fn root_cause(context: &Context, service: &Service) -> Outcome {
     );
     let mut answer = Answer::new(Budget::DEFAULT);
     let verdict = health.service(name).map(|service| service.verdict);
+    let seen = seen_by_runtime(watch, service).await;
+    let restart_loop = match (&seen, verdict) {
+        (Some(Ok(seen)), Some(verdict)) if verdict != Verdict::Up => restart_loop(service, seen),
+        _ => None,
+    };
+    let total = causes.len() + deployed.len() + usize::from(restart_loop.is_some());
     answer.put(
         "result",
-        match (causes.len() + deployed.len(), verdict) {
+        match (total, verdict) {
             (0, Some(verdict)) => format!("nothing found: {name} is {}", verdict.as_str()),
             (count, Some(verdict)) => {
                 format!("{name} is {}: {count} possible causes", verdict.as_str())
@@ -139,28 +175,24 @@ pub async fn root_cause(context: &Context, service: &Service) -> Outcome {
     if let Err(why) = past {
         answer.put("could_not_look", vec![format!("deployments: {why}")]);
     }
-    put_runtime(&mut answer, watch, service).await;
+    put_runtime(&mut answer, watch, service, seen).await;
     platform::put_provenance(&mut answer, watch);
     let mut table = Table::new(&["kind", "subject", "distance", "since", "evidence"]);
-    let total = (causes.len() + deployed.len()) as u64;
+    if let Some(row) = restart_loop {
+        table.push(row);
+    }
     for cause in &causes {
         table.push(row(cause));
         // What was done to it shortly before belongs to it.
         for one in deployed.iter().filter(|one| one.service == cause.service) {
-            table.push(vec![
-                "deployment".into(),
-                one.subject.as_str().into(),
-                cause.distance.into(),
-                times::text(one.at.as_millisecond()).into(),
-                one.evidence.as_str().into(),
-            ]);
+            table.push(row_of_deployment(cause.distance, one));
         }
     }
     answer.page(
         "causes",
         Page {
             table,
-            total: Total::Exact(total),
+            total: Total::Exact(total as u64),
             start: 0,
             scope: &CursorScope::new(super::NAME, &json!({"service": name})),
         },
@@ -180,15 +212,52 @@ async fn past(context: &Context, watch: &Arc<Watch>) -> Result<Past, String> {
         .map_err(|error| error.to_string())
 }
 
+/// What the runtime sees of the service, where there is one; else why it could not look.
+async fn seen_by_runtime(watch: &Watch, service: &Service) -> Option<Result<Observed, String>> {
+    let runtime = watch.runtime().ok()?;
+    let names = [service.name.clone()];
+    match runtime.observe(&names).await {
+        Ok(seen) => seen.into_iter().next().map(Ok),
+        Err(problem) => Some(Err(problem.to_string())),
+    }
+}
+
+/// Said first: what ends again and again tells more than that nobody answers at its port.
+fn restart_loop(service: &Service, seen: &Observed) -> Option<Vec<Value>> {
+    let (since, ended) = match &seen.state {
+        ServiceState::Restarting { since, last, .. } => {
+            (Some(*since), format!(", the last time with {last}"))
+        }
+        ServiceState::Running if seen.restarts > 0 => (seen.started_at, String::new()),
+        _ => return None,
+    };
+    Some(vec![
+        "restarting_service".into(),
+        service.name.0.as_str().into(),
+        0.into(),
+        since.map(|at| times::text(at.as_millisecond())).into(),
+        format!(
+            "it ended and was started again {} times{ended}: its last lines, what it needs and its \
+             environment are told here",
+            seen.restarts
+        )
+        .into(),
+    ])
+}
+
 /// What the runtime saw of the service, and the last lines that it wrote: what a restart loop is
 /// told by.
-async fn put_runtime(answer: &mut Answer, watch: &Watch, service: &Service) {
+async fn put_runtime(
+    answer: &mut Answer,
+    watch: &Watch,
+    service: &Service,
+    seen: Option<Result<Observed, String>>,
+) {
     let Ok(runtime) = watch.runtime() else {
         return;
     };
-    let names = [service.name.clone()];
-    match runtime.observe(&names).await.as_deref() {
-        Ok([seen]) => {
+    match seen {
+        Some(Ok(seen)) => {
             let mut told = json!({"state": seen.state.as_str(), "restarts": seen.restarts});
             match &seen.state {
                 ServiceState::Exited(exit) | ServiceState::Restarting { last: exit, .. } => {
@@ -201,8 +270,8 @@ async fn put_runtime(answer: &mut Answer, watch: &Watch, service: &Service) {
             }
             answer.put("runtime", told);
         }
-        Ok(_) => {}
-        Err(problem) => {
+        None => {}
+        Some(Err(problem)) => {
             answer.warn(format!("could not look at the runtime: {problem}"));
         }
     }
@@ -233,5 +302,16 @@ pub fn row(cause: &ServiceCause) -> Vec<Value> {
             .map(|since| times::text(since.as_millisecond()))
             .into(),
         cause.evidence.as_str().into(),
+    ]
+}
+
+/// A row of `causes`.
+pub fn row_of_deployment(distance: u32, one: &DeploymentCause) -> Vec<Value> {
+    vec![
+        "deployment".into(),
+        one.subject.as_str().into(),
+        distance.into(),
+        times::text(one.at.as_millisecond()).into(),
+        one.evidence.as_str().into(),
     ]
 }

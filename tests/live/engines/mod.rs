@@ -17,7 +17,9 @@ use openpolicy_mcp::health::{
     Observation, Outcome,
     probe::{Surroundings, look},
 };
+use openpolicy_mcp::net::{Dialer, Reached, Request};
 use openpolicy_mcp::platform::{Probe, ProbeKind};
+use serde_json::Value;
 
 /// Longer than any engine takes to start, on a machine with much else to do.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -147,4 +149,30 @@ pub fn assert_not_looked(observation: &Observation, words: &str) {
 pub fn assert_passed(observation: &Observation) {
     assert_eq!(observation.outcome, Outcome::Passed, "{observation:?}");
     assert!(observation.response.is_some(), "{observation:?}");
+}
+
+/// The structured answer of a tool over HTTP, as a client of the protocol gets it; none where
+/// nobody answers yet.
+pub async fn over_http(port: u16, tool: &str, arguments: Value) -> Option<Value> {
+    let call = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+                                  "params": {"name": tool, "arguments": arguments}});
+    let header = http::HeaderValue::from_static;
+    let request = Request {
+        method: http::Method::POST,
+        url: format!("http://127.0.0.1:{port}/mcp")
+            .parse()
+            .expect("an address"),
+        headers: http::HeaderMap::from_iter([
+            (http::header::CONTENT_TYPE, header("application/json")),
+            (
+                http::header::ACCEPT,
+                header("application/json, text/event-stream"),
+            ),
+        ]),
+        body: Some(call.to_string().into_bytes()),
+    };
+    let answer = Dialer::default().ask(request, &Reached::default()).await;
+    let mut told: Value = serde_json::from_slice(&answer.ok()?.reply.body).expect("JSON");
+    assert_eq!(told["result"]["isError"], false, "{told}");
+    Some(told["result"]["structuredContent"].take())
 }

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 
 use super::{Engine, free_port, wait_for};
+use crate::local::Authority;
 
 pub const PASSWORD: &str = "right-password";
 
@@ -16,6 +17,7 @@ const PROGRAM: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 pub struct RabbitMq {
     pub engine: Engine,
     pub port: u16,
+    pub tls_port: u16,
     pub management: u16,
     /// Erlang's register of names, which the broker would start by itself and leave behind.
     _names: Engine,
@@ -23,18 +25,33 @@ pub struct RabbitMq {
 }
 
 impl RabbitMq {
-    pub async fn start() -> Self {
+    pub async fn start(authority: &Authority) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name).display().to_string();
-        let ports = [free_port(), free_port(), free_port(), free_port()];
-        let [port, management, names, between] = ports;
+        let [port, tls_port, management, names, between] = [(); 5].map(|()| free_port());
+        let (certificate, key) = authority.certificate("127.0.0.1");
+        for (name, text) in [
+            ("server.crt", certificate),
+            ("server.key", key),
+            ("ca.crt", authority.pem()),
+        ] {
+            fs::write(path(name), text).expect("a file");
+        }
         let configuration = format!(
             "listeners.tcp.1 = 127.0.0.1:{port}\n\
+             listeners.ssl.1 = 127.0.0.1:{tls_port}\n\
+             ssl_options.cacertfile = {}\n\
+             ssl_options.certfile = {}\n\
+             ssl_options.keyfile = {}\n\
+             ssl_options.verify = verify_none\n\
              management.tcp.ip = 127.0.0.1\n\
              management.tcp.port = {management}\n\
              default_user = probe\n\
              default_pass = {PASSWORD}\n\
-             collect_statistics_interval = 500\n"
+             collect_statistics_interval = 500\n",
+            path("ca.crt"),
+            path("server.crt"),
+            path("server.key"),
         );
         fs::write(path("rabbitmq.conf"), configuration).expect("a file");
         fs::write(path("enabled_plugins"), "[rabbitmq_management].\n").expect("a file");
@@ -60,6 +77,7 @@ impl RabbitMq {
         let mut rabbitmq = Self {
             engine,
             port,
+            tls_port,
             management,
             _names: names,
             _folder: folder,
