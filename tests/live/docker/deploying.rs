@@ -10,7 +10,7 @@ use std::{
 use serde_json::json;
 
 use super::{
-    client::{Site, ask, begin, driver, ends, kill, until},
+    client::{Site, ask, begin, driver, ends, signal, until},
     engine::{self, BINARY, Docker},
     world::World,
 };
@@ -276,7 +276,7 @@ fn nothing_of_a_killed_driver_goes_on_and_the_run_is_gone_on_with() {
     let seen = until(&mut server, &run, |seen| {
         seen["timeline"].to_string().contains("base: begun")
     });
-    kill(driver(&seen));
+    signal(driver(&seen), "KILL");
     until(&mut server, &run, |seen| seen["state"] == "interrupted");
     let ups = || {
         let listed = Command::new("ps")
