@@ -46,6 +46,10 @@ fn what_is_planned_is_deployed_seen_and_taken_back() {
     hands.say("resume 1").code(1);
     hands.say("pause nonsense").code(2);
     hands.say("status 77").code(1);
+    let unknown = hands.say("backup cashe").code(1).err();
+    assert!(unknown.contains("did you mean cache"), "{unknown}");
+    let unknown = hands.say("restore 1.dump --yes").code(1).err();
+    assert!(unknown.contains("backup --list"), "{unknown}");
 
     // What the scripts of a platform do.
     hands.say("health").code(0);
