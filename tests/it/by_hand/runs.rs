@@ -47,7 +47,7 @@ fn what_is_planned_is_deployed_seen_and_taken_back() {
     hands.say("pause nonsense").code(2);
     hands.say("status 77").code(1);
     let unknown = hands.say("backup cashe").code(1).err();
-    assert!(unknown.contains("did you mean cache"), "{unknown}");
+    assert!(unknown.contains("did_you_mean: cache"), "{unknown}");
     let unknown = hands.say("restore 1.dump --yes").code(1).err();
     assert!(unknown.contains("backup --list"), "{unknown}");
 
