@@ -19,7 +19,7 @@ pub mod server;
 mod runs;
 
 #[path = "../../it/support/waiting.rs"]
-mod waiting;
+pub mod waiting;
 
 pub use runs::{driver, signal};
 use server::Server;
@@ -105,19 +105,23 @@ impl Site {
     pub fn server(&self) -> Server {
         let (file, state) = (self.path("platform.yaml"), self.path("state"));
         server::trust(&file, &[("OPENPOLICY_STATE", &state)]);
-        let arguments = [
-            "serve",
-            "--platform",
-            &file,
-            "--state",
-            &state,
-            "--toolsets",
-            "all",
-        ];
-        let mut server = Server::start(&arguments, &self.environment());
+        let mut server = Server::start(&serving(&file, &state), &self.environment());
         server.handshake("2025-06-18");
         server
     }
+}
+
+/// What serves all tools of a platform.
+fn serving<'a>(file: &'a str, state: &'a str) -> [&'a str; 7] {
+    [
+        "serve",
+        "--platform",
+        file,
+        "--state",
+        state,
+        "--toolsets",
+        "all",
+    ]
 }
 
 /// A reference platform whose services are reached at an address. RabbitMQ, Elasticsearch,
@@ -158,19 +162,8 @@ impl Site {
     pub fn server_as_process_1(&self) -> Server {
         drop(self.server());
         let (file, state) = (self.path("platform.yaml"), self.path("state"));
-        let arguments = [
-            "--pid",
-            "--fork",
-            "--mount-proc",
-            BINARY,
-            "serve",
-            "--platform",
-            &file,
-            "--state",
-            &state,
-            "--toolsets",
-            "all",
-        ];
+        let alone = ["--pid", "--fork", "--mount-proc", BINARY];
+        let arguments = [&alone[..], &serving(&file, &state)].concat();
         let mut server = Server::start_program("unshare", &arguments, &self.environment());
         server.handshake("2025-06-18");
         server
