@@ -139,9 +139,7 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
         if approve::needs_proof(&deployments, &target)? {
             approve::prove("restore a database")?;
         }
-        let restored = deployments
-            .restore(made, "a person on the command line")
-            .await;
+        let restored = deployments.restore(made, asked.context().by()).await;
         match restored.map_err(failed)? {
             Ok(()) => say("restored"),
             Err(reason) => Err(Failure::Error(reason)),
