@@ -136,9 +136,7 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
             terminal::confirm("Restore it?", "give --yes")?;
         }
         let target = asked.target(&deployments).await?;
-        if approve::needs_proof(&deployments, &target)? {
-            approve::prove("restore a database")?;
-        }
+        approve::prove_if_needed(&deployments, &target, "restore a database")?;
         let restored = deployments.restore(made, asked.context().by()).await;
         match restored.map_err(failed)? {
             Ok(()) => say("restored"),

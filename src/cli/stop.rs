@@ -56,8 +56,7 @@ pub(super) fn run(arguments: &StopArguments) -> Result<(), Failure> {
         }
         let deployments = asked.deployments()?;
         let target = asked.target(&deployments).await?;
-        if approve::needs_proof(&deployments, &target)? {
-            approve::prove("stop services")?;
+        if approve::prove_if_needed(&deployments, &target, "stop services")? {
             asked = asked.proven();
         }
         sent["dry_run"] = false.into();

@@ -141,18 +141,27 @@ fn what(seen: &Seen) -> String {
     )
 }
 
-/// Whether what is done to this target needs the passphrase.
-pub(in super::super) fn needs_proof(
+/// Asks for the passphrase where what is done to this target needs it; whether it did.
+pub(in super::super) fn prove_if_needed(
     deployments: &Deployments,
     target: &str,
+    what: &str,
 ) -> Result<bool, Failure> {
+    let is_needed = needs_proof(deployments, target)?;
+    if is_needed {
+        prove(what)?;
+    }
+    Ok(is_needed)
+}
+
+fn needs_proof(deployments: &Deployments, target: &str) -> Result<bool, Failure> {
     deployments
         .needs_person(target)
         .map_err(|error| Failure::Error(ToolError::from(error).text()))
 }
 
 /// Asks for the passphrase.
-pub(in super::super) fn prove(what: &str) -> Result<(), Failure> {
+fn prove(what: &str) -> Result<(), Failure> {
     let place = Place::of_user().map_err(failed)?;
     let Some(kept) = place.kept().map_err(failed)? else {
         return Err(Failure::Error(format!(

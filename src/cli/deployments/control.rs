@@ -54,8 +54,8 @@ pub(in super::super) fn run(arguments: &ControlArguments, verb: Verb) -> Result<
         if !matches!(verb, Verb::Pause | Verb::Abort) {
             let deployments = asked.deployments()?;
             let seen = super::follow::look(&deployments, run)?;
-            if approve::needs_proof(&deployments, &seen.row.target)? {
-                approve::prove(&format!("{} run {run}", verb.as_str()))?;
+            let what = format!("{} run {run}", verb.as_str());
+            if approve::prove_if_needed(&deployments, &seen.row.target, &what)? {
                 asked = asked.proven();
             }
         }
