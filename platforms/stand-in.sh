@@ -8,6 +8,7 @@
 # Dockerfile, such as `ENV VERSION=2`. Needs docker, curl and tar, on Linux.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/with_libraries.sh"
 binary=${1:-$here/../target/debug/openpolicy-mcp}
 image=${2:-openpolicy/stand-in:1}
 shift $(($# < 2 ? $# : 2))
@@ -16,27 +17,13 @@ shift $(($# < 2 ? $# : 2))
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 chmod 755 "$root"
-# with_libraries PROGRAM…: each at its own place, with the shared libraries that it needs.
-with_libraries() {
-  local program library
-  for program in "$@"; do
-    cp -L --parents "$program" "$root"
-    { ldd "$program" 2>/dev/null | grep -o '/[^ )]*' || true; } | sort -u | while read -r library; do
-      mkdir -p "$root$(dirname "$library")"
-      cp -L -n "$library" "$root$library" 2>/dev/null || true
-    done
-  done
-}
 mkdir -p "$root/etc" "$root/tmp"
 chmod 1777 "$root/tmp"
 echo 'root:x:0:0::/:/' >"$root/etc/passwd"
-with_libraries "$(command -v curl)"
+with_libraries "$root" "$(command -v curl)"
 cp "$binary" "$root/openpolicy-mcp"
 strip "$root/openpolicy-mcp" 2>/dev/null || true
-{ ldd "$binary" 2>/dev/null | grep -o '/[^ )]*' || true; } | sort -u | while read -r library; do
-  mkdir -p "$root$(dirname "$library")"
-  cp -L -n "$library" "$root$library" 2>/dev/null || true
-done
+libraries_of "$root" "$binary"
 changes=(--change 'ENV PATH=/usr/bin:/bin' --change 'ENTRYPOINT ["/openpolicy-mcp","stand-in","--address","0.0.0.0"]')
 for change in "$@"; do changes+=(--change "$change"); done
 tar -C "$root" -c . | docker import "${changes[@]}" - "$image"

@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::{
     platform::{Platform, Trust, Untrusted, model::CatalogSource},
     settings::{CatalogSettings, Credential, OpenMetadataSettings, ToolSwitches},
-    tools::Toolset,
+    tools::{self, Effect},
 };
 
 /// The catalog, or why there is none although one is named. `platform`: none where there is no
@@ -115,10 +115,9 @@ pub(super) fn switches(given: &ToolSwitches, platform: &Platform) -> (ToolSwitch
 
 /// Whether a toolset has tools that write; `all` has.
 fn writes(toolset: &str) -> bool {
+    let mut tools = tools::all().iter();
     toolset == "all"
-        || [Toolset::CatalogWrite, Toolset::Deploy]
-            .iter()
-            .any(|known| known.name() == toolset)
+        || tools.any(|tool| tool.toolset.name() == toolset && tool.effect != Effect::Read)
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use std::{
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::{AppError, catalogs, listen_for_signals, platform};
@@ -76,12 +75,8 @@ pub(super) fn site(
         state,
         catalog: CatalogOrder::of(catalog),
     };
-    let digest = Sha256::digest(file.as_os_str().as_encoded_bytes());
-    let name: String = digest[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let folder = StateFolder::at(&folder.join(name)).ok()?.path().to_owned();
+    let folder = folder.join(platform::name_of(&file));
+    let folder = StateFolder::at(&folder).ok()?.path().to_owned();
     Some(Site {
         folder,
         order: serde_json::to_string(&order).ok()?.into(),
@@ -89,7 +84,7 @@ pub(super) fn site(
     })
 }
 
-fn absolute(path: &Path) -> PathBuf {
+pub(super) fn absolute(path: &Path) -> PathBuf {
     std::fs::canonicalize(path)
         .unwrap_or_else(|_| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
 }

@@ -191,13 +191,16 @@ pub(super) fn lock_of(file: &Path, state: &Path) -> Option<(PathBuf, PathBuf)> {
     ))
 }
 
-/// One history a platform file: two checkouts of one repository are two platforms.
 fn history_name(file: &Path) -> PathBuf {
-    let absolute = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let digest = Sha256::digest(absolute.as_os_str().as_encoded_bytes());
-    let name: String = digest[..8]
+    format!("{}.sqlite", name_of(file)).into()
+}
+
+/// What is kept of a platform lies under this name, one a platform file: two checkouts of one
+/// repository are two platforms.
+pub(super) fn name_of(file: &Path) -> String {
+    let digest = Sha256::digest(driving::absolute(file).as_os_str().as_encoded_bytes());
+    digest[..8]
         .iter()
         .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("{name}.sqlite").into()
+        .collect()
 }

@@ -8,14 +8,17 @@ use serde_json::{Map, Value};
 use super::{
     CatalogChoice, Failure,
     environment::{PlatformArguments, SnapshotArguments, StateArguments, text},
-    output::say,
+    output::{say, say_json},
 };
 use crate::{
     answer::{Answer, text as render},
     app,
     deploy::Deployments,
     platform::Platform,
-    tools::{self, Caller, Context, ErrorCode, Person, Surroundings, ToolError, deployment, run},
+    tools::{
+        self, Caller, Context, ErrorCode, Outcome, Person, Surroundings, Tool, ToolError,
+        deployment, run,
+    },
 };
 
 /// Where a command looks: as `serve` does.
@@ -65,6 +68,17 @@ impl Where {
     }
 }
 
+/// What a command that acts is told beside what to do.
+#[derive(Debug, Args)]
+pub(super) struct Consent {
+    /// Do it without asking.
+    #[arg(long, short = 'y')]
+    pub(super) yes: bool,
+    /// Why; it stands in the journal.
+    #[arg(long)]
+    pub(super) reason: Option<String>,
+}
+
 /// A command at work: it calls the tools that clients call.
 #[derive(Clone)]
 pub(super) struct Asked {
@@ -95,30 +109,26 @@ impl Asked {
     /// The platform that is asked about.
     pub(super) fn platform(&self) -> Result<Arc<Platform>, Failure> {
         let context = self.context();
-        let watch = context.platform().map_err(|error| self.failure(&error))?;
+        let watch = context.platform().map_err(|error| self.failure(error))?;
         Ok(Arc::clone(watch.platform()))
     }
 
     pub(super) fn deployments(&self) -> Result<Deployments, Failure> {
-        deployment::deployments(&self.context()).map_err(|error| self.failure(&error))
+        deployment::deployments(&self.context()).map_err(|error| self.failure(error))
     }
 
     /// What would be acted on.
     pub(super) async fn target(&self, deployments: &Deployments) -> Result<String, Failure> {
         let target = deployments.target().await;
-        target.map_err(|error| self.failure(&ToolError::from(error)))
+        target.map_err(|error| self.failure(error))
     }
 
     /// Calls a tool.
     pub(super) async fn call(&self, name: &str, arguments: Value) -> Result<Answer, Failure> {
         let tool = tools::find(name)
             .ok_or_else(|| Failure::Error(format!("there is no tool `{name}`")))?;
-        let longest = Context::LONGEST_CALL;
-        let running = run::run(tool, self.surroundings.clone(), longest, arguments);
-        let outcome = tokio::time::timeout(longest, running).await.map_err(|_| {
-            Failure::Error(format!("timeout: no answer within {} s", longest.as_secs()))
-        })?;
-        outcome.map_err(|error| self.failure(&error))
+        let outcome = outcome(tool, self.surroundings.clone(), arguments).await?;
+        outcome.map_err(|error| self.failure(error))
     }
 
     /// Calls a tool page by page, and puts the rows of all pages into the first.
@@ -159,14 +169,15 @@ impl Asked {
     }
 
     /// An error of a tool as the end of a command.
-    pub(super) fn failure(&self, error: &ToolError) -> Failure {
+    pub(super) fn failure(&self, error: impl Into<ToolError>) -> Failure {
+        let error = error.into();
         let is_usage = matches!(
             error.code,
             ErrorCode::InvalidArgument | ErrorCode::Ambiguous
         );
         if self.json {
             // What cannot be printed is told on stderr.
-            return match print_json(&error.structured()) {
+            return match say_json(&error.structured()) {
                 Ok(()) if is_usage => Failure::Code(2),
                 Ok(()) => Failure::Said,
                 Err(failure) => failure,
@@ -183,18 +194,29 @@ impl Asked {
     }
 }
 
+/// What a tool answers, in the time that a call has.
+pub(super) async fn outcome(
+    tool: &'static Tool,
+    surroundings: Surroundings,
+    arguments: Value,
+) -> Result<Outcome, Failure> {
+    let longest = Context::LONGEST_CALL;
+    let running = run::run(tool, surroundings, longest, arguments);
+    tokio::time::timeout(longest, running).await.map_err(|_| {
+        Failure::Error(format!(
+            "timeout: `{}` did not answer within {} s",
+            tool.name,
+            longest.as_secs()
+        ))
+    })
+}
+
 /// In the structured form, or as text.
 pub(super) fn print_fields(fields: &Map<String, Value>, json: bool) -> Result<(), Failure> {
     match json {
-        true => print_json(fields),
+        true => say_json(fields),
         // All of it has been seen already.
         false if fields.is_empty() => Ok(()),
         false => say(render::render(fields)),
     }
-}
-
-fn print_json(fields: &Map<String, Value>) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(fields)
-        .map_err(|error| Failure::Error(format!("the answer cannot be printed: {error}")))?;
-    say(text)
 }

@@ -10,7 +10,11 @@ use super::{
     deployments::{approve, terminal},
     output::{note, say},
 };
-use crate::{deploy::backup::Made, platform::model::Database};
+use crate::{
+    deploy::{DeployError, backup::Made},
+    platform::model::Database,
+    tools::{ErrorCode, ToolError, arguments::near, platform},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct BackupArguments {
@@ -44,7 +48,7 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<(), Failure> {
     let asked = arguments.at.asked(arguments.json)?;
     block_on(async {
         let deployments = asked.deployments()?;
-        let failed = |error: crate::deploy::DeployError| asked.failure(&error.into());
+        let failed = |error: DeployError| asked.failure(error);
         if arguments.list {
             let all = deployments.backups().map_err(failed)?;
             if arguments.json {
@@ -57,17 +61,15 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<(), Failure> {
         }
         let platform = asked.platform()?;
         let named = &platform.backup.databases;
-        let mut chosen: Vec<Database> = Vec::new();
-        for written in &arguments.services {
-            let service = platform.service(written).ok_or_else(|| {
-                Failure::Usage(format!("the platform has no service `{written}`"))
-            })?;
-            let of_service = named.iter().filter(|one| one.service == service.name);
-            chosen.extend(of_service.cloned());
-        }
-        if arguments.services.is_empty() {
-            chosen.clone_from(named);
-        }
+        let chosen: Vec<Database> = match arguments.services.as_slice() {
+            [] => named.clone(),
+            written => platform::chosen(&platform, Some(written), None)
+                .map_err(|error| asked.failure(error))?
+                .iter()
+                .flat_map(|service| named.iter().filter(|one| one.service == service.name))
+                .cloned()
+                .collect(),
+        };
         if chosen.is_empty() {
             return Err(Failure::Usage(
                 "the platform file names no database for it: write `backup: { databases: [{ service: \
@@ -114,13 +116,17 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
     let asked = arguments.at.asked(false)?;
     block_on(async {
         let deployments = asked.deployments()?;
-        let failed = |error: crate::deploy::DeployError| asked.failure(&error.into());
+        let failed = |error: DeployError| asked.failure(error);
         let all = deployments.backups().map_err(failed)?;
         let Some(made) = all.iter().find(|made| made.name == arguments.name) else {
-            return Err(Failure::Usage(format!(
-                "there is no backup `{}`: `openpolicy-mcp backup --list` names them",
-                arguments.name
-            )));
+            let name = &arguments.name;
+            let names = all.iter().map(|made| made.name.as_str());
+            let error = ToolError::new(ErrorCode::NotFound, format!("there is no backup `{name}`"));
+            return Err(asked.failure(
+                error
+                    .did_you_mean(near(name, names))
+                    .then("`openpolicy-mcp backup --list` names them"),
+            ));
         };
         note(format!(
             "{} in {} goes back to what it held at {}; what it holds now is lost",
@@ -130,12 +136,8 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
             terminal::confirm("Restore it?", "give --yes")?;
         }
         let target = asked.target(&deployments).await?;
-        if approve::needs_proof(&deployments, &target)? {
-            approve::prove("restore a database")?;
-        }
-        let restored = deployments
-            .restore(made, "a person on the command line")
-            .await;
+        approve::prove_if_needed(&deployments, &target, "restore a database")?;
+        let restored = deployments.restore(made, asked.context().by()).await;
         match restored.map_err(failed)? {
             Ok(()) => say("restored"),
             Err(reason) => Err(Failure::Error(reason)),

@@ -15,6 +15,13 @@ pub(super) fn say(text: impl std::fmt::Display) -> Result<(), Failure> {
     }
 }
 
+/// Prints an answer as JSON.
+pub(super) fn say_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::Error(format!("the answer cannot be printed: {error}")))?;
+    say(text)
+}
+
 /// Tells the person something beside the answer. Without stderr there is nobody to tell.
 pub(super) fn note(text: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "{text}");

@@ -48,10 +48,10 @@ pub(super) fn run(arguments: &PerformanceArguments) -> Result<(), Failure> {
     let asked = arguments.at.asked(arguments.json)?;
     block_on(async {
         let context = asked.context();
-        let watch = context.platform().map_err(|error| asked.failure(&error))?;
+        let watch = context.platform().map_err(|error| asked.failure(error))?;
         let named = (!arguments.services.is_empty()).then_some(arguments.services.as_slice());
         let chosen = platform::chosen(watch.platform(), named, arguments.phase.as_deref())
-            .map_err(|error| asked.failure(&error))?;
+            .map_err(|error| asked.failure(error))?;
         let (measured, others): (Vec<&Service>, Vec<&Service>) =
             chosen.into_iter().partition(|service| is_http(service));
         if measured.is_empty() {

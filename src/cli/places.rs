@@ -16,46 +16,40 @@ pub fn home() -> Option<PathBuf> {
 
 /// The folder of Claude Desktop's `claude_desktop_config.json`.
 pub fn claude_desktop() -> Option<PathBuf> {
-    if cfg!(windows) {
-        return Some(folder("APPDATA")?.join("Claude"));
-    }
-    if cfg!(target_os = "macos") {
-        return Some(home()?.join("Library/Application Support/Claude"));
-    }
-    let configuration = folder("XDG_CONFIG_HOME").or_else(|| Some(home()?.join(".config")))?;
-    Some(configuration.join("Claude"))
+    Some(above_configuration()?.join("Claude"))
 }
 
 /// The user's own folder for what this program keeps between runs: `$XDG_STATE_HOME/openpolicy-mcp`
 /// (XDG Base Directory Specification), `~/Library/Application Support/openpolicy-mcp`,
 /// `%LOCALAPPDATA%\openpolicy-mcp`.
 pub fn state() -> Option<PathBuf> {
-    let above = if cfg!(windows) {
-        folder("LOCALAPPDATA")?
-    } else if cfg!(target_os = "macos") {
-        home()?.join("Library/Application Support")
-    } else {
-        // The specification: a path that is not absolute is to be ignored.
-        folder("XDG_STATE_HOME")
-            .filter(|path| path.is_absolute())
-            .or_else(|| Some(home()?.join(".local/state")))?
-    };
+    let above = above("LOCALAPPDATA", "XDG_STATE_HOME", ".local/state")?;
     Some(above.join("openpolicy-mcp"))
 }
 
 /// The user's own folder for what this program is told once: `$XDG_CONFIG_HOME/openpolicy-mcp`,
 /// `~/Library/Application Support/openpolicy-mcp`, `%APPDATA%\openpolicy-mcp`.
 pub fn configuration() -> Option<PathBuf> {
-    let above = if cfg!(windows) {
-        folder("APPDATA")?
-    } else if cfg!(target_os = "macos") {
-        home()?.join("Library/Application Support")
-    } else {
-        folder("XDG_CONFIG_HOME")
-            .filter(|path| path.is_absolute())
-            .or_else(|| Some(home()?.join(".config")))?
-    };
-    Some(above.join("openpolicy-mcp"))
+    Some(above_configuration()?.join("openpolicy-mcp"))
+}
+
+fn above_configuration() -> Option<PathBuf> {
+    above("APPDATA", "XDG_CONFIG_HOME", ".config")
+}
+
+/// Where programs have folders of their own: the variable of Windows, and that of XDG with what
+/// stands for it below the home folder.
+fn above(windows: &str, xdg: &str, below_home: &str) -> Option<PathBuf> {
+    if cfg!(windows) {
+        return folder(windows);
+    }
+    if cfg!(target_os = "macos") {
+        return Some(home()?.join("Library/Application Support"));
+    }
+    // The specification: a path that is not absolute is to be ignored.
+    folder(xdg)
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(home()?.join(below_home)))
 }
 
 /// Takes the file away from everyone but its owner. On Windows the folders of a user are that

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Failure,
-    asked::Where,
+    asked::{Consent, Where},
     block_on,
     deployments::{approve, deploy, terminal},
 };
@@ -24,12 +24,8 @@ pub(super) struct StopArguments {
     /// Only show what would be stopped.
     #[arg(long)]
     dry_run: bool,
-    /// Stop without asking.
-    #[arg(long, short = 'y')]
-    yes: bool,
-    /// Why; it stands in the journal.
-    #[arg(long)]
-    reason: Option<String>,
+    #[command(flatten)]
+    consent: Consent,
     /// Print the structured form.
     #[arg(long)]
     json: bool,
@@ -45,7 +41,7 @@ pub(super) fn run(arguments: &StopArguments) -> Result<(), Failure> {
             "services": (!arguments.services.is_empty()).then(|| arguments.services.clone()),
             "until": arguments.memory_below.as_ref().map(|limit| json!({"memory_below": limit})),
             "all": arguments.all,
-            "reason": arguments.reason,
+            "reason": arguments.consent.reason,
             "dry_run": true,
         });
         let shown = asked.call("stop_services", sent.clone()).await?;
@@ -55,13 +51,12 @@ pub(super) fn run(arguments: &StopArguments) -> Result<(), Failure> {
             return how(&shown);
         }
         deploy::show(&shown);
-        if !arguments.yes {
+        if !arguments.consent.yes {
             terminal::confirm("Stop these?", "give --yes, or --dry-run to look")?;
         }
         let deployments = asked.deployments()?;
         let target = asked.target(&deployments).await?;
-        if approve::needs_proof(&deployments, &target)? {
-            approve::prove("stop services")?;
+        if approve::prove_if_needed(&deployments, &target, "stop services")? {
             asked = asked.proven();
         }
         sent["dry_run"] = false.into();

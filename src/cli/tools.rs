@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use super::{
     Failure,
-    asked::Where,
+    asked::{Where, outcome},
     block_on,
-    output::{note, say},
+    output::{note, say, say_json},
 };
-use crate::tools::{self, Caller, Context, Effect, Surroundings, Tool, contract, run};
+use crate::tools::{self, Caller, Effect, Surroundings, Tool, contract};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ToolsCommand {
@@ -52,7 +52,7 @@ pub(super) struct CallArguments {
 pub(super) fn run(command: ToolsCommand) -> Result<(), Failure> {
     match command {
         ToolsCommand::List { json } => list(json),
-        ToolsCommand::Schema { name } => print_json(&contract::of(find(&name)?)),
+        ToolsCommand::Schema { name } => say_json(&contract::of(find(&name)?)),
         ToolsCommand::Export { folder } => export(&folder),
         ToolsCommand::Call(asked) => {
             let CallArguments {
@@ -75,21 +75,13 @@ async fn call(
     arguments: Value,
     json: bool,
 ) -> Result<(), Failure> {
-    let longest = Context::LONGEST_CALL;
-    let running = run::run(tool, surroundings, longest, arguments);
-    let outcome = tokio::time::timeout(longest, running).await.map_err(|_| {
-        Failure::Error(format!(
-            "timeout: `{}` did not answer within {} s",
-            tool.name,
-            Context::LONGEST_CALL.as_secs()
-        ))
-    })?;
+    let outcome = outcome(tool, surroundings, arguments).await?;
     match (outcome, json) {
         (Ok(answer), false) => say(answer.text())?,
-        (Ok(answer), true) => print_json(&Value::Object(answer.structured()))?,
+        (Ok(answer), true) => say_json(&answer.structured())?,
         (Err(error), false) => return Err(Failure::Error(error.text())),
         (Err(error), true) => {
-            print_json(&Value::Object(error.structured()))?;
+            say_json(&error.structured())?;
             return Err(Failure::Said);
         }
     }
@@ -128,7 +120,7 @@ fn read_arguments(written: &str) -> Result<Value, Failure> {
 fn list(json: bool) -> Result<(), Failure> {
     if json {
         let all: Vec<Value> = tools::all().iter().map(|tool| contract::of(tool)).collect();
-        return print_json(&Value::Array(all));
+        return say_json(&all);
     }
     let widest = tools::all().iter().map(|tool| tool.name.len()).max();
     for tool in tools::all() {
@@ -183,10 +175,4 @@ fn is_contract_of_no_tool(path: &Path) -> bool {
         .ok()
         .and_then(|text| serde_json::from_str::<Value>(&text).ok());
     contract.is_some_and(|file| file["name"] == name && file["inputSchema"].is_object())
-}
-
-fn print_json(value: &Value) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|error| Failure::Error(format!("the answer cannot be printed: {error}")))?;
-    say(text)
 }

@@ -1,5 +1,7 @@
 //! What the deployment tools share: who asks, which phases are meant, what a run is.
 
+pub mod phase;
+
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
@@ -15,7 +17,7 @@ use crate::{
         deployments::Seen,
         gate,
         plan::{ChangeAction, Kind, PlannedPhase, ServiceChange},
-        state::{PhaseProgress, StepProgress},
+        state::PhaseProgress,
         story,
     },
     platform::{Phase, Platform, ServiceName},
@@ -223,25 +225,8 @@ fn phase_row(
     seen: &Seen,
     context: &Context,
 ) -> Vec<Value> {
-    let ready: usize = planned
-        .steps
-        .iter()
-        .zip(&progress.steps)
-        .filter(|(_, progress)| **progress == StepProgress::Ready)
-        .map(|(services, _)| services.len())
-        .sum();
-    let all: usize = planned.steps.iter().map(Vec::len).sum();
-    let state = if progress.ended_at.is_some() {
-        "done"
-    } else if progress.failure.is_some() {
-        "failed"
-    } else if progress.begun_at.is_none() {
-        "waiting"
-    } else if progress.gate_began_at.is_some() && !progress.is_gate_passed {
-        "at its gate"
-    } else {
-        "at work"
-    };
+    let ready = phase::ready(planned, progress);
+    let all = planned.services().count();
     let now = seen.at_gate(&planned.name);
     let unmet = match progress.readings.is_empty() || progress.is_gate_passed {
         true => String::new(),
@@ -252,22 +237,16 @@ fn phase_row(
         (None, true) => "passed".to_owned(),
         (None, false) => now.map_or(unmet, |now| at_gate(planned, now)),
     };
-    let took = progress.begun_at.map(|begun| {
-        let end = progress
-            .ended_at
-            .or(seen.reading.state.ended_at)
-            .unwrap_or(context.now);
-        times::length(end.as_millisecond() - begun.as_millisecond())
-    });
+    let took = phase::took(progress, seen.reading.state.ended_at, context.now);
     let expected = planned
         .expected
         .map(|(from, to)| format!("{} to {}", gate::length(from), gate::length(to)));
     vec![
         planned.name.as_str().into(),
-        state.into(),
+        phase::At::of(progress).as_str().into(),
         format!("{ready} of {all}").into(),
         gate.into(),
-        took.into(),
+        took.map(times::length).into(),
         expected.into(),
     ]
 }

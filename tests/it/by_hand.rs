@@ -4,15 +4,18 @@ mod approvals;
 mod emergency;
 mod runs;
 
-use std::{net::TcpListener, path::Path};
+use std::{net::TcpListener, path::Path, time::Duration};
 
 use openpolicy_mcp::tools::{self, contract};
 use serde_json::Value;
 
 use crate::{
     commands::{Ended, Person},
-    support,
+    support::{self, waiting},
 };
+
+/// Longer than any run here takes to come where it is wanted.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A platform of stand-ins in the home of a person. What runs is stopped when it goes.
 pub struct Hands {
@@ -65,15 +68,7 @@ impl Hands {
                 services.concat()
             ),
         );
-        let shown = self.person.say("trust platform.yaml --show").code(0).out();
-        let digest = shown
-            .lines()
-            .find_map(|line| line.strip_prefix("digest: "))
-            .expect("a digest")
-            .to_owned();
-        self.person
-            .say(&format!("trust platform.yaml --digest {digest}"))
-            .code(0);
+        self.person.trust(&self.person.path("platform.yaml"));
     }
 
     pub fn say(&self, line: &str) -> Ended {
@@ -99,6 +94,12 @@ impl Hands {
     pub fn status(&self, run: i64) -> Value {
         let line = format!("status {run} --json");
         serde_json::from_str(&self.person.say(&line).out()).expect("JSON")
+    }
+
+    /// Looks at a run until it is as wanted.
+    #[track_caller]
+    pub fn until(&self, run: i64, wanted: impl Fn(&Value) -> bool) -> Value {
+        waiting::until("a run", PATIENCE, || self.status(run), wanted)
     }
 }
 

@@ -11,6 +11,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support;
+#[cfg(target_os = "linux")]
+use crate::support::server;
 
 /// The binary in an empty folder that is also the home, with nothing of our own environment.
 pub struct Person {
@@ -71,6 +73,18 @@ impl Person {
 
     pub fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Ended {
         Ended(self.command().args(arguments).output().expect("the binary"))
+    }
+
+    /// Trusts a platform file as it is now.
+    #[cfg(target_os = "linux")]
+    #[track_caller]
+    pub fn trust(&self, file: &std::path::Path) {
+        let variables = self.variables();
+        let environment: Vec<_> = variables
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        server::trust(&file.display().to_string(), &environment);
     }
 
     /// Runs words separated by spaces.

@@ -1,18 +1,16 @@
 //! The real binary with a platform: the tools that it lists, real processes, one of them broken.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::server::{Server, http};
+use crate::support::{
+    server::{Server, http},
+    waiting::until,
+};
 
-fn listed(server: &mut Server) -> Vec<String> {
-    let answer = server.ask(1, "tools/list", json!({}));
-    let tools = answer["result"]["tools"].as_array().expect("tools").iter();
-    tools
-        .map(|tool| tool["name"].as_str().expect("a name").to_owned())
-        .collect()
-}
+/// Services take a moment to start and to fail.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 #[test]
 fn the_tools_of_a_platform_are_listed_where_there_is_one() {
@@ -28,7 +26,7 @@ fn the_tools_of_a_platform_are_listed_where_there_is_one() {
     let state = state.to_str().expect("a path");
     let mut server = Server::start(&["serve", "--platform", file, "--state", state], &[]);
     server.handshake("2025-06-18");
-    let names = listed(&mut server);
+    let names = server.tools();
     for name in ["check_health", "get_platform", "get_logs", "get_resources"] {
         assert!(names.iter().any(|listed| listed == name), "{names:?}");
     }
@@ -38,7 +36,7 @@ fn the_tools_of_a_platform_are_listed_where_there_is_one() {
 
     let mut server = Server::start(&["serve"], &[]);
     server.handshake("2025-06-18");
-    assert!(!listed(&mut server).contains(&"check_health".to_owned()));
+    assert!(!server.tools().contains(&"check_health".to_owned()));
 }
 
 #[test]
@@ -57,38 +55,16 @@ fn a_platform_file_with_faults_is_told_to_whoever_asks_and_hides_no_catalog() {
     assert_eq!(answer["result"]["isError"], false, "{answer}");
 }
 
-/// Asks until the answer is as wanted; services take a moment to start and to fail.
-fn until(
-    server: &mut Server,
-    tool: &str,
-    arguments: &Value,
-    wanted: impl Fn(&Value) -> bool,
-) -> Value {
-    let begun = Instant::now();
-    for id in 100.. {
-        let answer = server.call(id, tool, arguments.clone());
-        let told = answer["result"]["structuredContent"].clone();
-        if wanted(&told) {
-            return told;
-        }
-        assert!(
-            begun.elapsed() < Duration::from_secs(90),
-            "not in time: {told}"
-        );
-    }
-    unreachable!("it returns or fails")
-}
-
 #[test]
 fn the_demo_breaks_its_database_and_tells_cause_blocked_services_and_hurt_data() {
     let arguments = ["demo", "--with-platform", "--break", "database"];
     let mut server = Server::start(&arguments, &[("PATH", "/usr/bin:/bin")]);
     server.handshake("2025-06-18");
-    until(&mut server, "get_deployment", &json!({}), |told| {
+    server.until("get_deployment", &json!({}), PATIENCE, |told| {
         told["state"] == "succeeded" && told["run"] == 3
     });
     let refresh = json!({"refresh": true});
-    let told = until(&mut server, "check_health", &refresh, |told| {
+    let told = server.until("check_health", &refresh, PATIENCE, |told| {
         told["counts"]["up"] == 1 && told["counts"]["blocked"] == 4
     });
     assert_eq!(told["counts"], json!({"up": 1, "down": 1, "blocked": 4}));
@@ -141,7 +117,7 @@ fn the_demo_deploys_phase_by_phase_and_takes_back_what_does_not_pass_its_gate() 
     let mut server = Server::start(&arguments, &[("PATH", "/usr/bin:/bin")]);
     server.handshake("2025-06-18");
     let history = json!({"history": true});
-    let told = until(&mut server, "get_deployment", &history, |told| {
+    let told = server.until("get_deployment", &history, PATIENCE, |told| {
         told["runs"]["rows"][0][1] == "rolled_back"
     });
     let runs = told["runs"]["rows"].as_array().expect("runs");
@@ -181,7 +157,6 @@ fn what_became_of_ingestion_is_told_to_prometheus() {
     let file = file.display().to_string();
     let arguments = ["--platform", file.as_str(), "--state", &state];
     let (_server, address) = Server::http(&arguments, &[]);
-    let begun = Instant::now();
     let value = |text: &str, metric: &str, service: &str| {
         let line = text.lines().find(|line| {
             line.starts_with(metric) && line.contains(&format!("service=\"{service}\""))
@@ -189,18 +164,15 @@ fn what_became_of_ingestion_is_told_to_prometheus() {
         let value = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
         value.unwrap_or(f64::NAN)
     };
-    loop {
-        let text = http(address, "GET", "/metrics", &[], "").body;
-        let age = "openpolicy_service_ingestion_success_timestamp_seconds";
-        let at = value(&text, age, "db");
-        if at > 0.0 {
-            let failures = value(&text, "openpolicy_service_ingestion_failure_ratio", "db");
-            assert!((0.0..=1.0).contains(&failures), "{text}");
-            // Without datasets nothing is known.
-            assert!(value(&text, age, "cache").is_nan(), "{text}");
-            return;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(40), "{text}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let age = "openpolicy_service_ingestion_success_timestamp_seconds";
+    let text = until(
+        "what became of ingestion",
+        PATIENCE,
+        || http(address, "GET", "/metrics", &[], "").body,
+        |text| value(text, age, "db") > 0.0,
+    );
+    let failures = value(&text, "openpolicy_service_ingestion_failure_ratio", "db");
+    assert!((0.0..=1.0).contains(&failures), "{text}");
+    // Without datasets nothing is known.
+    assert!(value(&text, age, "cache").is_nan(), "{text}");
 }

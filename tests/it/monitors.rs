@@ -2,12 +2,15 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
 
-use crate::support::server::{Server, http, post, request};
+use crate::support::{
+    server::{Server, http, post, request},
+    waiting::until,
+};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -20,21 +23,6 @@ fn told(address: SocketAddr, tool: &str) -> Value {
 
 fn metrics(address: SocketAddr) -> String {
     http(address, "GET", "/metrics", &[], "").body
-}
-
-fn until<T>(what: &str, look: impl Fn() -> T, wanted: impl Fn(&T) -> bool) -> T
-where
-    T: std::fmt::Debug,
-{
-    let begun = Instant::now();
-    loop {
-        let found = look();
-        if wanted(&found) {
-            return found;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{what}: {found:?}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 const LOOKS: &str = "openpolicy_service_checks_total";
@@ -69,6 +57,7 @@ fn one_looks_the_other_reads_and_takes_over() {
     let one = first.listens();
     until(
         "the first looks",
+        PATIENCE,
         || metrics(one),
         |text| text.contains(LOOKS) && text.contains(UP),
     );
@@ -77,6 +66,7 @@ fn one_looks_the_other_reads_and_takes_over() {
     second.logs_until("Another process looks at the platform");
     until(
         "the second reads",
+        PATIENCE,
         || metrics(other),
         |text| text.contains(UP),
     );
@@ -92,6 +82,7 @@ fn one_looks_the_other_reads_and_takes_over() {
     drop(first);
     until(
         "the second looks",
+        PATIENCE,
         || metrics(other),
         |text| text.contains(LOOKS),
     );
@@ -102,6 +93,7 @@ fn one_looks_the_other_reads_and_takes_over() {
     drop(service);
     until(
         "the second sees",
+        PATIENCE,
         || metrics(other),
         |text| text.contains(DOWN),
     );

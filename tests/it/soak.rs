@@ -7,13 +7,14 @@ mod load;
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crate::support::{
     memory::Held,
     replay::{Replay, Version},
     server::{Server, http},
+    waiting::until,
 };
 
 /// In the plain test; `./run test --all` makes 100,000.
@@ -159,16 +160,13 @@ fn soak_process(
     for part in 0..PARTS {
         work(part as u64, &Left(AtomicI64::new(calls / PARTS as i64)));
         // What clients left behind is noticed and closed in a moment.
-        let until = Instant::now() + PATIENCE;
-        let mut held = Held::by(process);
-        while held.descriptors > idle.descriptors + OPENED_ONCE + kept {
-            assert!(
-                Instant::now() < until,
-                "{name}: descriptors are left: {held:?}, {idle:?}"
-            );
-            std::thread::sleep(Duration::from_millis(20));
-            held = Held::by(process);
-        }
+        let most = idle.descriptors + OPENED_ONCE + kept;
+        let held = until(
+            &format!("{name}: {most} descriptors at most"),
+            PATIENCE,
+            || Held::by(process),
+            |held| held.descriptors <= most,
+        );
         eprintln!(
             "{name}: after {} calls {held:?}",
             calls / PARTS as i64 * (part as i64 + 1)

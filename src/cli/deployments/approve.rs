@@ -8,10 +8,11 @@ use serde_json::json;
 use super::{
     super::{
         Failure,
-        asked::{Asked, Where},
+        asked::Asked,
         block_on,
         output::{note, say},
     },
+    control::Decision,
     deploy, follow,
     outcome::{self, Wanted},
     passphrase::{PassphraseError, Place},
@@ -30,31 +31,23 @@ pub(in super::super) struct ApproveArguments {
     /// Choose the passphrase that approvals in production ask for.
     #[arg(long, conflicts_with_all = ["run", "follow", "reason"])]
     set_passphrase: bool,
-    /// Why; it stands in the journal.
-    #[arg(long)]
-    reason: Option<String>,
-    /// Watch the run until it is over or a person has to decide again.
-    #[arg(long)]
-    follow: bool,
-    /// Print the structured form.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    at: Where,
+    decision: Decision,
 }
 
 pub(in super::super) fn run(arguments: &ApproveArguments) -> Result<(), Failure> {
     let Some(run) = &arguments.run else {
         return set_passphrase();
     };
-    let asked = arguments.at.asked(arguments.json)?;
+    let decision = &arguments.decision;
+    let asked = decision.asked()?;
     block_on(async {
-        let run = deployment::run_number("RUN", run).map_err(|error| asked.failure(&error))?;
+        let run = deployment::run_number("RUN", run).map_err(|error| asked.failure(error))?;
         let deployments = asked.deployments()?;
-        approve_for(&asked, &deployments, run, arguments.reason.as_deref()).await?;
+        approve_for(&asked, &deployments, run, decision.reason.as_deref()).await?;
         let sent = json!({"run": run.to_string()});
         let answer = asked.call("get_deployment", sent).await?;
-        if arguments.follow {
+        if decision.follow {
             return deploy::to_the_end(&asked, &answer, false, Wanted::Success).await;
         }
         asked.print(&answer)?;
@@ -77,7 +70,7 @@ async fn approve_for(
     run: i64,
     reason: Option<&str>,
 ) -> Result<(), Failure> {
-    let told = |error: DeployError| asked.failure(&ToolError::from(error));
+    let told = |error: DeployError| asked.failure(error);
     let context = asked.context();
     let seen = follow::look(deployments, run)?;
     let is_awaited = seen.reading.state.status == Status::AwaitingApproval;
@@ -148,18 +141,27 @@ fn what(seen: &Seen) -> String {
     )
 }
 
-/// Whether what is done to this target needs the passphrase.
-pub(in super::super) fn needs_proof(
+/// Asks for the passphrase where what is done to this target needs it; whether it did.
+pub(in super::super) fn prove_if_needed(
     deployments: &Deployments,
     target: &str,
+    what: &str,
 ) -> Result<bool, Failure> {
+    let is_needed = needs_proof(deployments, target)?;
+    if is_needed {
+        prove(what)?;
+    }
+    Ok(is_needed)
+}
+
+fn needs_proof(deployments: &Deployments, target: &str) -> Result<bool, Failure> {
     deployments
         .needs_person(target)
         .map_err(|error| Failure::Error(ToolError::from(error).text()))
 }
 
 /// Asks for the passphrase.
-pub(in super::super) fn prove(what: &str) -> Result<(), Failure> {
+fn prove(what: &str) -> Result<(), Failure> {
     let place = Place::of_user().map_err(failed)?;
     let Some(kept) = place.kept().map_err(failed)? else {
         return Err(Failure::Error(format!(

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     super::{
         Failure,
-        asked::{Asked, Where},
+        asked::{Asked, Consent, Where},
         block_on,
         output::note,
     },
@@ -24,12 +24,8 @@ pub(in super::super) struct DeployArguments {
     /// Begin the run of this plan, which `plan` showed; the same digest again follows its run.
     #[arg(long, value_name = "DIGEST", conflicts_with_all = ["phases", "through", "services"])]
     digest: Option<String>,
-    /// Begin without asking.
-    #[arg(long, short = 'y')]
-    yes: bool,
-    /// Why; it stands in the journal.
-    #[arg(long)]
-    reason: Option<String>,
+    #[command(flatten)]
+    consent: Consent,
     /// Begin and leave it: `status --follow` shows it.
     #[arg(long)]
     detach: bool,
@@ -50,13 +46,13 @@ pub(in super::super) fn run(arguments: &DeployArguments) -> Result<(), Failure> 
                     .call("plan_deployment", arguments.chosen.arguments())
                     .await?;
                 show(&plan);
-                agree("Deploy this?", &plan, arguments.yes)?
+                agree("Deploy this?", &plan, arguments.consent.yes)?
             }
         };
         let begun = asked
             .call(
                 "deploy_phase",
-                json!({"digest": digest, "reason": arguments.reason}),
+                json!({"digest": digest, "reason": arguments.consent.reason}),
             )
             .await?;
         to_the_end(&asked, &begun, arguments.detach, Wanted::Success).await

@@ -97,17 +97,17 @@ async fn on_terminal(deployments: &Deployments, run: i64) -> Result<Seen, Failur
     let mut seen = look(deployments, run)?;
     let mut looked = Instant::now();
     let mut frame = 0;
+    let picture = |seen: &Seen, frame| {
+        let look = Look {
+            now: Timestamp::now(),
+            frame,
+            width: usize::from(terminal.size().1),
+            is_coloured: console::colors_enabled_stderr(),
+        };
+        view::lines(seen, look).join("\n")
+    };
     while is_going_on(&seen) {
-        let lines = view::lines(
-            &seen,
-            Look {
-                now: Timestamp::now(),
-                frame,
-                width: usize::from(terminal.size().1),
-                is_coloured: console::colors_enabled_stderr(),
-            },
-        );
-        bar.set_message(lines.join("\n"));
+        bar.set_message(picture(&seen, frame));
         bar.tick();
         tokio::time::sleep(FRAME).await;
         frame += 1;
@@ -117,16 +117,7 @@ async fn on_terminal(deployments: &Deployments, run: i64) -> Result<Seen, Failur
         }
     }
     bar.finish_and_clear();
-    let lines = view::lines(
-        &seen,
-        Look {
-            now: Timestamp::now(),
-            frame,
-            width: usize::from(terminal.size().1),
-            is_coloured: console::colors_enabled_stderr(),
-        },
-    );
-    note(lines.join("\n"));
+    note(picture(&seen, frame));
     note("");
     Ok(seen)
 }

@@ -4,7 +4,11 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    super::{Failure, asked::Where, block_on},
+    super::{
+        Failure,
+        asked::{Consent, Where},
+        block_on,
+    },
     deploy,
     outcome::Wanted,
 };
@@ -23,12 +27,8 @@ pub(in super::super) struct RollbackArguments {
     /// Only show what it would take back.
     #[arg(long)]
     dry_run: bool,
-    /// Begin without asking.
-    #[arg(long, short = 'y')]
-    yes: bool,
-    /// Why; it stands in the journal.
-    #[arg(long)]
-    reason: Option<String>,
+    #[command(flatten)]
+    consent: Consent,
     /// Print the structured form; what happens goes to stderr.
     #[arg(long)]
     json: bool,
@@ -46,8 +46,8 @@ pub(in super::super) fn run(arguments: &RollbackArguments) -> Result<(), Failure
             return asked.print(&plan);
         }
         deploy::show(&plan);
-        let digest = deploy::agree("Take this back?", &plan, arguments.yes)?;
-        let sent = json!({"digest": digest, "reason": arguments.reason});
+        let digest = deploy::agree("Take this back?", &plan, arguments.consent.yes)?;
+        let sent = json!({"digest": digest, "reason": arguments.consent.reason});
         let begun = asked.call("roll_back", sent).await?;
         deploy::to_the_end(&asked, &begun, false, Wanted::Back).await
     })

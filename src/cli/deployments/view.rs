@@ -11,9 +11,10 @@ use crate::{
         event::Entry,
         gate::{self, ConditionReading, Met},
         plan::PlannedPhase,
-        state::{PhaseProgress, StepProgress},
+        state::PhaseProgress,
         story,
     },
+    tools::deployment::phase::{self, At},
 };
 
 /// How it is looked at.
@@ -32,42 +33,6 @@ const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "�
 const LAST: usize = 3;
 /// Longest text of one line before it is cut to the terminal.
 const LONGEST: usize = 400;
-
-/// What a phase is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
-    Waiting,
-    Work,
-    Gate,
-    Done,
-    Failed,
-}
-
-impl At {
-    fn of(progress: &PhaseProgress) -> Self {
-        if progress.ended_at.is_some() {
-            Self::Done
-        } else if progress.failure.is_some() {
-            Self::Failed
-        } else if progress.begun_at.is_none() {
-            Self::Waiting
-        } else if progress.gate_began_at.is_some() && !progress.is_gate_passed {
-            Self::Gate
-        } else {
-            Self::Work
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Work => "at work",
-            Self::Gate => "at its gate",
-            Self::Done => "done",
-            Self::Failed => "failed",
-        }
-    }
-}
 
 /// All lines, none wider than the terminal.
 pub(super) fn lines(seen: &Seen, look: Look) -> Vec<String> {
@@ -92,7 +57,7 @@ pub(super) fn lines(seen: &Seen, look: Look) -> Vec<String> {
         lines.push(format!(
             "{mark} {:widest$}  {}",
             planned.name,
-            phase(planned, progress, at, seen, look, &paint),
+            phase_line(planned, progress, at, seen, look, &paint),
         ));
         if at == At::Gate
             && let Some(now) = seen.at_gate(&planned.name)
@@ -158,7 +123,7 @@ fn head(seen: &Seen, look: Look, paint: &Paint) -> String {
 }
 
 /// One line of a phase behind its name.
-fn phase(
+fn phase_line(
     planned: &PlannedPhase,
     progress: &PhaseProgress,
     at: At,
@@ -167,21 +132,9 @@ fn phase(
     paint: &Paint,
 ) -> String {
     let all = planned.services().count();
-    let ready: usize = planned
-        .steps
-        .iter()
-        .zip(&progress.steps)
-        .filter(|(_, progress)| **progress == StepProgress::Ready)
-        .map(|(services, _)| services.len())
-        .sum();
-    let mut line = format!("{:11}  {ready:>2} of {all:<2}", at.word());
-    let took = progress.begun_at.map(|begun| {
-        let end = progress
-            .ended_at
-            .or(seen.reading.state.ended_at)
-            .unwrap_or(look.now);
-        end.as_millisecond() - begun.as_millisecond()
-    });
+    let ready = phase::ready(planned, progress);
+    let mut line = format!("{:11}  {ready:>2} of {all:<2}", at.as_str());
+    let took = phase::took(progress, seen.reading.state.ended_at, look.now);
     let expected = planned
         .expected
         .map(|(from, to)| format!("expected {} to {}", gate::length(from), gate::length(to)));

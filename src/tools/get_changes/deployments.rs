@@ -3,14 +3,13 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Arguments, Context, ToolError, services};
+use super::{Arguments, Context, ToolError, services::About};
 use crate::{
     answer::time as times,
     catalog::scope::Scope,
     deploy::{Deployments, past::PastRun},
     platform::Service,
     store::journal::Intervention,
-    tools::time,
 };
 
 /// Runs that are read at most; what is beyond is counted.
@@ -37,19 +36,10 @@ pub async fn done(
     let Ok(watch) = context.platform() else {
         return Ok(Deployed::default());
     };
-    let now = context.now.as_millisecond();
-    let until = time::past("until", asked.until.as_deref(), now)?.unwrap_or(now);
-    let since =
-        time::past("since", asked.since.as_deref(), now)?.unwrap_or(until - super::DEFAULT_WINDOW);
-    let wanted: Option<Vec<String>> = match (service, scope.target()) {
-        (Some(service), _) => Some(vec![service.name.0.clone()]),
-        (None, Some(target)) => Some(services::carriers(watch.platform(), target)),
-        (None, None) => None,
-    };
+    let about = About::of(context, watch.platform(), asked, service, scope)?;
     let moment = |at: i64| Timestamp::from_millisecond(at).unwrap_or(context.now);
-    // Up to this moment: what was done a second ago counts.
-    let until = moment(until + times::MINUTE);
-    let past = match Deployments::past(watch, moment(since), until, MOST).await {
+    let (since, until) = (moment(about.since), moment(about.until));
+    let past = match Deployments::past(watch, since, until, MOST).await {
         Ok(past) => past,
         Err(error) => {
             return Ok(Deployed {
@@ -58,19 +48,15 @@ pub async fn done(
             });
         }
     };
-    let is_wanted = |name: &str| {
-        let wanted = wanted.as_ref();
-        wanted.is_none_or(|wanted| wanted.iter().any(|one| one == name))
-    };
     let runs = past
         .runs
         .iter()
-        .filter(|run| wanted.is_none() || run.touched.iter().any(|one| is_wanted(&one.0)))
+        .filter(|run| about.is_everything() || run.touched.iter().any(|one| about.holds(&one.0)))
         .map(|run| of_run(run, context.now));
     let stops = past
         .interventions
         .iter()
-        .filter(|one| one.services.iter().any(|name| is_wanted(name)))
+        .filter(|one| one.services.iter().any(|name| about.holds(name)))
         .map(of_stop);
     Ok(Deployed {
         rows: runs.chain(stops).collect(),

@@ -7,7 +7,7 @@ use crate::{
     answer::time as times,
     bridge::impact,
     catalog::scope::{Scope, Target},
-    platform::Service,
+    platform::{Platform, Service},
     store::history::Transition,
     tools::time,
 };
@@ -45,22 +45,12 @@ pub async fn became(
             });
         }
     };
-    // The platform is of now, whatever the age of the catalog's copy.
-    let now = context.now.as_millisecond();
-    let until = time::past("until", asked.until.as_deref(), now)?.unwrap_or(now);
-    let since =
-        time::past("since", asked.since.as_deref(), now)?.unwrap_or(until - super::DEFAULT_WINDOW);
-    let wanted: Option<Vec<String>> = match (service, scope.target()) {
-        (Some(service), _) => Some(vec![service.name.0.clone()]),
-        (None, Some(target)) => Some(carriers(watch.platform(), target)),
-        (None, None) => None,
-    };
+    let about = About::of(context, watch.platform(), asked, service, scope)?;
+    let (since, until) = (about.since, about.until);
     let mut became = Became::default();
     let read = watch
         .with_history(move |history| {
             let begins = history.begins()?;
-            // Up to this moment: a check of a second ago counts.
-            let until = until + times::MINUTE;
             let (found, total) = history.transitions(None, since, until, MOST)?;
             Ok((begins, found, total))
         })
@@ -75,11 +65,7 @@ pub async fn became(
     became.left = total - found.len() as u64;
     became.transitions = found
         .into_iter()
-        .filter(|one| {
-            wanted
-                .as_ref()
-                .is_none_or(|wanted| wanted.contains(&one.service))
-        })
+        .filter(|one| about.holds(&one.service))
         .collect();
     became.looked_at = Some(match begins {
         Some(begins) if begins > since => {
@@ -94,7 +80,51 @@ pub async fn became(
     Ok(became)
 }
 
-pub fn carriers(platform: &crate::platform::Platform, target: &Target) -> Vec<String> {
+/// What of the platform a call is about. Times: milliseconds since 1970.
+pub struct About {
+    pub since: i64,
+    /// A little after what was asked for: what happened a second ago counts.
+    pub until: i64,
+    /// None: all.
+    services: Option<Vec<String>>,
+}
+
+impl About {
+    pub fn of(
+        context: &Context,
+        platform: &Platform,
+        asked: &Arguments,
+        service: Option<&Service>,
+        scope: &Scope,
+    ) -> Result<Self, ToolError> {
+        // The platform is of now, whatever the age of the catalog's copy.
+        let now = context.now.as_millisecond();
+        let until = time::past("until", asked.until.as_deref(), now)?.unwrap_or(now);
+        let since = time::past("since", asked.since.as_deref(), now)?
+            .unwrap_or(until - super::DEFAULT_WINDOW);
+        let services = match (service, scope.target()) {
+            (Some(service), _) => Some(vec![service.name.0.clone()]),
+            (None, Some(target)) => Some(carriers(platform, target)),
+            (None, None) => None,
+        };
+        Ok(Self {
+            since,
+            until: until + times::MINUTE,
+            services,
+        })
+    }
+
+    pub fn is_everything(&self) -> bool {
+        self.services.is_none()
+    }
+
+    pub fn holds(&self, service: &str) -> bool {
+        let services = self.services.as_ref();
+        services.is_none_or(|services| services.iter().any(|one| one == service))
+    }
+}
+
+fn carriers(platform: &Platform, target: &Target) -> Vec<String> {
     impact::carriers_of(platform, &target.fqn)
         .into_iter()
         .map(|(service, _)| service.to_owned())

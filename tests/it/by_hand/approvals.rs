@@ -32,7 +32,10 @@ for question, is_hidden, answer in order["answers"]:
         if not read():
             break
     said = said.split(question.encode(), 1)[-1]
+    end = time.monotonic() + 20
     while is_hidden and termios.tcgetattr(master)[3] & termios.ECHO:
+        if time.monotonic() > end:
+            sys.exit("the terminal goes on to echo")
         time.sleep(0.01)
     os.write(master, answer.encode() + b"\n")
 while read():

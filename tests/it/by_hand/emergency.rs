@@ -10,15 +10,7 @@ fn an_engine_that_does_not_answer_is_not_taken_for_an_empty_one() {
     let person = Person::new()
         .with("OPENPOLICY_PLATFORM", &file.display().to_string())
         .with("DOCKER_HOST", "unix:///nowhere/docker.sock");
-    let shown = person.say(&format!("trust {} --show", file.display()));
-    let shown = shown.code(0).out();
-    let digest = shown
-        .lines()
-        .find_map(|line| line.strip_prefix("digest: "))
-        .expect("a digest")
-        .to_owned();
-    let trust = format!("trust {} --digest {digest}", file.display());
-    person.say(&trust).code(0);
+    person.trust(&file);
     let told = person.say("stop --memory-below 50% --yes --json").code(1);
     let told = told.json();
     assert_eq!(told["state"], "unknown");

@@ -2,11 +2,13 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    process::{Command, Stdio},
-    time::{Duration, Instant},
+    process::Stdio,
 };
 
+use serde_json::Value;
+
 use super::{Hands, PHASES, is_of, is_open};
+use crate::support::runs::{driver, signal};
 
 #[test]
 fn what_is_planned_is_deployed_seen_and_taken_back() {
@@ -44,6 +46,10 @@ fn what_is_planned_is_deployed_seen_and_taken_back() {
     hands.say("resume 1").code(1);
     hands.say("pause nonsense").code(2);
     hands.say("status 77").code(1);
+    let unknown = hands.say("backup cashe").code(1).err();
+    assert!(unknown.contains("did_you_mean: cache"), "{unknown}");
+    let unknown = hands.say("restore 1.dump --yes").code(1).err();
+    assert!(unknown.contains("backup --list"), "{unknown}");
 
     // What the scripts of a platform do.
     hands.say("health").code(0);
@@ -140,13 +146,23 @@ fn a_run_that_fails_or_waits_says_so_with_its_exit_code() {
     assert!(!hands.ports.iter().any(|port| is_open(*port)));
 }
 
-#[test]
-fn who_leaves_the_terminal_leaves_the_run_going_and_a_gate_at_work_tells_what_it_reads() {
+/// A platform whose first gate holds for longer than a test waits.
+fn held() -> Hands {
     let held = PHASES.replace(
         "stable_for: 1s, timeout: 30s",
         "stable_for: 60s, timeout: 90s",
     );
-    let hands = Hands::new(&held, None);
+    Hands::new(&held, None)
+}
+
+/// What the gate of the first phase reads.
+fn gate(seen: &Value) -> &str {
+    seen["phases"]["rows"][0][3].as_str().unwrap_or_default()
+}
+
+#[test]
+fn who_leaves_the_terminal_leaves_the_run_going_and_a_gate_at_work_tells_what_it_reads() {
+    let hands = held();
     let mut child = hands
         .person
         .command()
@@ -161,25 +177,17 @@ fn who_leaves_the_terminal_leaves_the_run_going_and_a_gate_at_work_tells_what_it
         line.contains("infrastructure: begun")
     });
     assert!(begun.is_some());
-    let pid = child.id().to_string();
-    let asked = Command::new("kill").args(["-INT", &pid]).status();
-    assert!(asked.expect("kill").success());
+    signal(child.id(), "INT");
     let ended = child.wait_with_output().expect("an end");
     assert_eq!(ended.status.code(), Some(130));
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert!(said.contains("run 1 goes on"), "{said}");
 
-    let begun = Instant::now();
-    let gate = loop {
-        let seen = hands.status(1);
+    let seen = hands.until(1, |seen| {
         assert_eq!(seen["state"], "running", "{seen}");
-        let gate = &seen["phases"]["rows"][0][3];
-        if let Some(gate) = gate.as_str().filter(|gate| gate.contains("held")) {
-            break gate.to_owned();
-        }
-        assert!(begun.elapsed() < Duration::from_secs(40), "{seen}");
-        std::thread::sleep(Duration::from_millis(200));
-    };
+        gate(seen).contains("held")
+    });
+    let gate = gate(&seen);
     assert!(gate.starts_with("all healthy (is 2 of 2); held "), "{gate}");
     assert!(gate.ends_with(" of 60s"), "{gate}");
     // Exactly one run at a time, and a person may let it pass.
@@ -193,31 +201,10 @@ fn who_leaves_the_terminal_leaves_the_run_going_and_a_gate_at_work_tells_what_it
 
 #[test]
 fn a_run_whose_driver_was_killed_waits_for_a_person_and_goes_on_when_told() {
-    let held = PHASES.replace(
-        "stable_for: 1s, timeout: 30s",
-        "stable_for: 60s, timeout: 90s",
-    );
-    let hands = Hands::new(&held, None);
+    let hands = held();
     let begun = hands.say("deploy --yes --detach --json").code(0).json();
-    let timeline = begun["timeline"].as_array().expect("lines");
-    let driver = timeline
-        .iter()
-        .filter_map(|line| line.as_str()?.split("driven by process ").nth(1))
-        .next()
-        .expect("a driver")
-        .to_owned();
-    let killed = Command::new("kill").args(["-KILL", &driver]).status();
-    assert!(killed.expect("kill").success());
-
-    let begun = Instant::now();
-    while hands.status(1)["state"] != "interrupted" {
-        assert!(
-            begun.elapsed() < Duration::from_secs(20),
-            "{}",
-            hands.status(1)
-        );
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    signal(driver(&begun), "KILL");
+    hands.until(1, |seen| seen["state"] == "interrupted");
     // Nothing goes on by itself, and each way to look says that somebody has to decide.
     hands.say("status").code(3);
     let followed = hands.say("status --follow").code(3);
@@ -225,15 +212,7 @@ fn a_run_whose_driver_was_killed_waits_for_a_person_and_goes_on_when_told() {
     hands.say("pause 1").code(1);
     hands.say("resume 1 --reason back").code(0);
     assert_eq!(hands.status(1)["state"], "running");
-    let begun = Instant::now();
-    while hands.status(1)["phases"]["rows"][0][1] != "at its gate" {
-        assert!(
-            begun.elapsed() < Duration::from_secs(40),
-            "{}",
-            hands.status(1)
-        );
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    hands.until(1, |seen| seen["phases"]["rows"][0][1] == "at its gate");
     hands.say("promote 1 --follow").code(0);
     assert!(is_open(hands.ports[2]));
     hands.say("rollback --yes").code(0);

@@ -1,17 +1,14 @@
 //! Deployments of real processes by the real binary, over MCP: clients that go, drivers that are
 //! killed, files that change, two who want the same.
 
-use std::{
-    fmt::Write as _,
-    net::TcpListener,
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{fmt::Write as _, net::TcpListener, path::Path, process::Command, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::support::server::{Server, command};
+use crate::support::{
+    runs::{self, begun, driver, planned, signal},
+    server::{Server, trust},
+};
 
 /// A platform of stand-ins in a folder of its own, whose processes end with it.
 struct Place {
@@ -85,21 +82,14 @@ impl Place {
     fn trust(&self) {
         let file = self.file().display().to_string();
         let state = self.state();
-        let show = command(&["trust", &file, "--show", "--state", &state], &[])
-            .output()
-            .expect("it runs");
-        let shown = String::from_utf8_lossy(&show.stdout).into_owned();
-        let digest = shown
-            .split_whitespace()
-            .find(|word| word.starts_with("sha256:"))
-            .unwrap_or_else(|| panic!("a digest: {shown}"));
-        let trusted = command(
-            &["trust", &file, "--digest", digest, "--state", &state],
-            &[],
-        )
-        .output()
-        .expect("it runs");
-        assert!(trusted.status.success(), "{trusted:?}");
+        trust(&file, &[("OPENPOLICY_STATE", &state)]);
+    }
+
+    /// Changes the file as it was written, and trusts it.
+    fn change(&self, change: impl FnOnce(String) -> String) {
+        let text = std::fs::read_to_string(self.file()).expect("a file");
+        std::fs::write(self.file(), change(text)).expect("a file");
+        self.trust();
     }
 
     fn server(&self) -> Server {
@@ -129,7 +119,7 @@ impl Drop for Place {
         let folder = self.folder.path().display().to_string();
         for process in processes() {
             if process.holds(&folder) {
-                kill(process.pid, "KILL");
+                kill(process.pid);
             }
         }
         for process in processes() {
@@ -138,7 +128,7 @@ impl Drop for Place {
                 .map(|port| format!("--port {port}"))
                 .any(|argument| process.line.contains(&argument));
             if is_ours {
-                kill(process.pid, "KILL");
+                kill(process.pid);
             }
         }
     }
@@ -175,56 +165,32 @@ fn processes() -> Vec<Process> {
         .collect()
 }
 
-fn kill(pid: u32, signal: &str) {
+fn kill(pid: u32) {
     // It may be gone by now.
     let _ = Command::new("kill")
-        .args([format!("-{signal}"), pid.to_string()])
+        .args(["-KILL", &pid.to_string()])
         .output();
 }
 
-fn told(answer: &Value) -> Value {
-    answer["result"]["structuredContent"].clone()
-}
+/// Longer than any run here takes.
+const PATIENCE: Duration = Duration::from_secs(90);
 
-fn planned(server: &mut Server, arguments: Value) -> String {
-    let plan = told(&server.call(900, "plan_deployment", arguments));
-    let digest = plan["digest"].as_str();
-    digest
-        .unwrap_or_else(|| panic!("a plan: {plan}"))
-        .to_owned()
-}
-
-/// Waits until a run is as wanted.
 fn until(server: &mut Server, run: &Value, wanted: impl Fn(&Value) -> bool) -> Value {
-    let begun = Instant::now();
-    loop {
-        let arguments = json!({"run": run, "wait": 5, "limit": 100});
-        let seen = told(&server.call(901, "get_deployment", arguments));
-        if wanted(&seen) {
-            return seen;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(90), "in vain: {seen}");
-    }
+    runs::until(server, run, PATIENCE, wanted)
 }
 
 fn is(state: &'static str) -> impl Fn(&Value) -> bool {
     move |seen| seen["state"] == state
 }
 
-/// The process that drives a run, as its timeline names it.
-fn driver(seen: &Value) -> u32 {
-    let lines = seen["timeline"].as_array().expect("a timeline");
-    let line = lines.iter().rev().find_map(|line| {
-        let (_, pid) = line.as_str()?.rsplit_once("driven by process ")?;
-        pid.parse().ok()
+/// A run of the whole platform that waits for a slow database, its cache started.
+fn in_the_middle(server: &mut Server) -> (Value, Value) {
+    let digest = planned(server, json!({}));
+    let run = begun(server, &digest);
+    let seen = until(server, &run, |seen| {
+        seen["timeline"].to_string().contains("cache started")
     });
-    line.unwrap_or_else(|| panic!("a driver: {seen}"))
-}
-
-fn begun(server: &mut Server, digest: &str) -> Value {
-    let run = told(&server.call(902, "deploy_phase", json!({"digest": digest})));
-    assert!(run["run"].is_number(), "{run}");
-    run["run"].clone()
+    (run, seen)
 }
 
 #[test]
@@ -241,22 +207,22 @@ fn a_run_goes_on_when_its_client_and_its_server_are_gone() {
         seen["checks_passed"].as_u64().map(|passed| passed >= 4),
         Some(true)
     );
-    let health = told(&second.call(1, "check_health", json!({})));
+    let health = second.told("check_health", json!({}));
     assert_eq!(health["counts"], json!({"up": 4}), "{health}");
     // The same digest is the same run, also when it is over; a new plan is a new run.
-    let again = told(&second.call(2, "deploy_phase", json!({"digest": digest})));
+    let again = second.told("deploy_phase", json!({"digest": digest}));
     assert_eq!(
         (&again["run"], &again["is_earlier"]),
         (&run, &json!(true)),
         "{again}"
     );
-    let plan = told(&second.call(3, "plan_deployment", json!({})));
+    let plan = second.told("plan_deployment", json!({}));
     assert_eq!(plan["phases"]["rows"][0][2], "keep all 2", "{plan}");
     let next = begun(&mut second, plan["digest"].as_str().expect("a digest"));
     assert_ne!(next, run);
     until(&mut second, &next, is("succeeded"));
     // What was not there goes back to not being there.
-    let back = told(&second.call(4, "roll_back", json!({"run": run})));
+    let back = second.told("roll_back", json!({"run": run}));
     assert_eq!(
         back["would_take_back"]["rows"].as_array().map(Vec::len),
         Some(4),
@@ -266,7 +232,7 @@ fn a_run_goes_on_when_its_client_and_its_server_are_gone() {
     assert!(rows.contains("not there"), "{rows}");
     let back = begun(&mut second, back["digest"].as_str().expect("a digest"));
     until(&mut second, &back, is("rolled_back"));
-    let health = told(&second.call(5, "check_health", json!({"refresh": true})));
+    let health = second.told("check_health", json!({"refresh": true}));
     assert_eq!(health["counts"]["up"], Value::Null, "{health}");
     let prompts = second.ask(7, "prompts/list", json!({})).to_string();
     assert!(prompts.contains("deploy_next_phase") && prompts.contains("onboard_to_platform"));
@@ -287,7 +253,7 @@ fn a_run_goes_on_when_its_client_and_its_server_are_gone() {
         json!(["db"]),
         "{completed}"
     );
-    let history = told(&second.call(6, "get_deployment", json!({"history": true})));
+    let history = second.told("get_deployment", json!({"history": true}));
     assert_eq!(history["total"], 3, "{history}");
 }
 
@@ -295,18 +261,14 @@ fn a_run_goes_on_when_its_client_and_its_server_are_gone() {
 fn a_driver_that_is_killed_leaves_an_interrupted_run_that_goes_on_when_told() {
     let place = Place::new(&[("db", "--starts-in, 4s")], "");
     let mut server = place.server();
-    let digest = planned(&mut server, json!({}));
-    let run = begun(&mut server, &digest);
-    let seen = until(&mut server, &run, |seen| {
-        seen["timeline"].to_string().contains("cache started")
-    });
-    kill(driver(&seen), "KILL");
+    let (run, seen) = in_the_middle(&mut server);
+    signal(driver(&seen), "KILL");
     let seen = until(&mut server, &run, is("interrupted"));
     let next = seen["next_step"].as_str().expect("a next step");
     assert!(next.contains("resume") && next.contains("accept"), "{next}");
     // Nobody else begins meanwhile.
     let other = planned(&mut server, json!({"phases": ["base"]}));
-    let refused = told(&server.call(1, "deploy_phase", json!({"digest": other})));
+    let refused = server.told("deploy_phase", json!({"digest": other}));
     assert_eq!(refused["code"], "conflict", "{refused}");
     assert!(
         refused["message"]
@@ -315,7 +277,7 @@ fn a_driver_that_is_killed_leaves_an_interrupted_run_that_goes_on_when_told() {
         "{refused}"
     );
     let decided = json!({"run": run, "action": "resume", "reason": "the machine is back"});
-    let decided = told(&server.call(2, "control_deployment", decided));
+    let decided = server.told("control_deployment", decided);
     assert_eq!(decided["state"], "running", "{decided}");
     let seen = until(&mut server, &run, is("succeeded"));
     assert!(
@@ -323,7 +285,7 @@ fn a_driver_that_is_killed_leaves_an_interrupted_run_that_goes_on_when_told() {
         "{seen}"
     );
     // What had been started was not started again.
-    let service = told(&server.call(3, "get_service", json!({"service": "cache"})));
+    let service = server.told("get_service", json!({"service": "cache"}));
     assert!(!service.to_string().contains("restarts"), "{service}");
 }
 
@@ -337,7 +299,7 @@ fn a_service_that_never_becomes_healthy_is_taken_back_to_what_ran_before() {
     drop(server);
     place.write(&[("api", "--fail, 100%")], "");
     let mut server = place.server();
-    let plan = told(&server.call(1, "plan_deployment", json!({"phases": ["apps"]})));
+    let plan = server.told("plan_deployment", json!({"phases": ["apps"]}));
     assert_eq!(
         plan["phases"]["rows"][0][2], "replace api; keep 1",
         "{plan}"
@@ -349,7 +311,7 @@ fn a_service_that_never_becomes_healthy_is_taken_back_to_what_ran_before() {
         reason.contains("api is") && reason.contains("15s"),
         "{reason}"
     );
-    let health = told(&server.call(2, "check_health", json!({"refresh": true})));
+    let health = server.told("check_health", json!({"refresh": true}));
     assert_eq!(health["counts"], json!({"up": 4}), "{health}");
 }
 
@@ -361,7 +323,7 @@ fn a_plan_that_does_not_fit_any_more_is_refused_and_changes_nothing() {
     place.write(&[("db", "--log-lines, \"3\"")], "");
     drop(server);
     let mut server = place.server();
-    let refused = told(&server.call(1, "deploy_phase", json!({"digest": digest})));
+    let refused = server.told("deploy_phase", json!({"digest": digest}));
     assert_eq!(refused["code"], "stale_plan", "{refused}");
     assert!(
         refused["message"]
@@ -370,15 +332,15 @@ fn a_plan_that_does_not_fit_any_more_is_refused_and_changes_nothing() {
         "{refused}"
     );
     for (digest, code) in [("7", "invalid_argument"), ("99-0123456789ab", "not_found")] {
-        let refused = told(&server.call(2, "deploy_phase", json!({"digest": digest})));
+        let refused = server.told("deploy_phase", json!({"digest": digest}));
         assert_eq!(
             (&refused["code"], &refused["argument"]),
             (&json!(code), &json!("digest"))
         );
     }
-    let none = told(&server.call(3, "get_deployment", json!({})));
+    let none = server.told("get_deployment", json!({}));
     assert_eq!(none["code"], "not_found", "{none}");
-    let health = told(&server.call(4, "check_health", json!({"refresh": true})));
+    let health = server.told("check_health", json!({"refresh": true}));
     assert_eq!(health["counts"]["up"], Value::Null, "{health}");
 }
 
@@ -389,7 +351,7 @@ fn a_file_that_is_not_trusted_deploys_nothing() {
     let text = std::fs::read_to_string(&file).expect("a file");
     std::fs::write(&file, format!("{text}# another\n")).expect("a file");
     let mut server = place.server();
-    let refused = told(&server.call(1, "plan_deployment", json!({})));
+    let refused = server.told("plan_deployment", json!({}));
     assert_eq!(refused["code"], "forbidden", "{refused}");
     assert!(
         refused.to_string().contains("openpolicy-mcp trust"),
@@ -401,12 +363,8 @@ fn a_file_that_is_not_trusted_deploys_nothing() {
 fn a_driver_that_is_asked_to_end_finishes_its_action_and_says_so() {
     let place = Place::new(&[("db", "--starts-in, 5s")], "");
     let mut server = place.server();
-    let digest = planned(&mut server, json!({}));
-    let run = begun(&mut server, &digest);
-    let seen = until(&mut server, &run, |seen| {
-        seen["timeline"].to_string().contains("cache started")
-    });
-    kill(driver(&seen), "TERM");
+    let (run, seen) = in_the_middle(&mut server);
+    signal(driver(&seen), "TERM");
     let seen = until(&mut server, &run, is("interrupted"));
     assert!(
         seen["timeline"].to_string().contains("asked to end"),
@@ -422,10 +380,10 @@ fn a_driver_that_is_asked_to_end_finishes_its_action_and_says_so() {
 fn in_production_no_tool_begins_or_goes_on_with_anything() {
     let place = Place::new(&[], "environment: production\n");
     let mut server = place.server();
-    let plan = told(&server.call(1, "plan_deployment", json!({})));
+    let plan = server.told("plan_deployment", json!({}));
     assert_eq!(plan["needs_approval"], true, "{plan}");
     let run = begun(&mut server, plan["digest"].as_str().expect("a digest"));
-    let seen = told(&server.call(2, "get_deployment", json!({"run": run})));
+    let seen = server.told("get_deployment", json!({"run": run}));
     assert_eq!(seen["state"], "awaiting_approval", "{seen}");
     assert!(
         seen["next_step"]
@@ -435,14 +393,14 @@ fn in_production_no_tool_begins_or_goes_on_with_anything() {
     );
     for action in ["resume", "promote", "accept"] {
         let refused = json!({"run": run, "action": action});
-        let refused = told(&server.call(3, "control_deployment", refused));
+        let refused = server.told("control_deployment", refused);
         assert_eq!(refused["code"], "needs_approval", "{action}: {refused}");
     }
     // Lowering the environment in the file does not help.
     drop(server);
     place.write(&[], "");
     let mut server = place.server();
-    let plan = told(&server.call(4, "plan_deployment", json!({})));
+    let plan = server.told("plan_deployment", json!({}));
     assert_eq!(plan["needs_approval"], true, "{plan}");
 }
 
@@ -451,18 +409,15 @@ fn in_production_no_tool_begins_or_goes_on_with_anything() {
 #[test]
 fn bad_data_holds_a_gate_until_a_person_decides() {
     let place = Place::new(&[], "");
-    let file = place.file();
-    let text = std::fs::read_to_string(&file).expect("a file");
-    let text = text
-        .replace("  db: { ", "  db: { datasets: [openpolicy_pg], ")
-        .replace(
-            "gate: { healthy: all, stable_for: 2s, timeout: 30s } }",
-            "on_failure: pause, gate: { healthy: all, stable_for: 1s, timeout: 8s, \
-             catalog: { tests_passing_above: 99% } } }",
-        );
-    std::fs::write(&file, text).expect("a file");
-    place.trust();
-    let (file, state) = (file.display().to_string(), place.state());
+    place.change(|text| {
+        text.replace("  db: { ", "  db: { datasets: [openpolicy_pg], ")
+            .replace(
+                "gate: { healthy: all, stable_for: 2s, timeout: 30s } }",
+                "on_failure: pause, gate: { healthy: all, stable_for: 1s, timeout: 8s, \
+                 catalog: { tests_passing_above: 99% } } }",
+            )
+    });
+    let (file, state) = (place.file().display().to_string(), place.state());
     let arguments = ["demo", "--platform", &file, "--state", &state];
     let mut server = Server::start(&arguments, &[]);
     server.handshake("2025-06-18");
@@ -483,19 +438,11 @@ fn bad_data_holds_a_gate_until_a_person_decides() {
 #[test]
 fn a_run_whose_driver_is_lost_is_taken_back_where_its_phase_says_so() {
     let place = Place::new(&[("db", "--starts-in, 5s")], "");
-    let file = place.file();
-    let text = std::fs::read_to_string(&file).expect("a file");
-    let text = text.replace("name: base,", "name: base, on_driver_loss: rollback,");
-    std::fs::write(&file, text).expect("a file");
-    place.trust();
-    let (file, state) = (file.display().to_string(), place.state());
+    place.change(|text| text.replace("name: base,", "name: base, on_driver_loss: rollback,"));
+    let (file, state) = (place.file().display().to_string(), place.state());
     let mut server = place.server();
-    let digest = planned(&mut server, json!({}));
-    let run = begun(&mut server, &digest);
-    let seen = until(&mut server, &run, |seen| {
-        seen["timeline"].to_string().contains("cache started")
-    });
-    kill(driver(&seen), "KILL");
+    let (run, seen) = in_the_middle(&mut server);
+    signal(driver(&seen), "KILL");
     // Any server that watches the platform notices.
     let arguments = ["--platform", file.as_str(), "--state", &state];
     let (_watching, _) = Server::http(&arguments, &[]);

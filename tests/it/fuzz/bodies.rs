@@ -4,7 +4,6 @@ use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     sync::OnceLock,
-    time::{Duration, Instant},
 };
 
 use openpolicy_mcp::{
@@ -16,7 +15,10 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use super::{PATIENCE, choices::Choices, demo, messages, messages::Expected};
-use crate::support::server::{Events, initialize};
+use crate::support::{
+    server::{Events, initialize},
+    waiting::until,
+};
 
 /// The first bytes choose the transport and the headers, the rest is the body or what it is made of.
 pub fn run(bytes: &[u8]) {
@@ -224,13 +226,8 @@ fn address() -> SocketAddr {
 /// Every connection, stream and call has ended its tasks.
 pub fn assert_nothing_left() {
     let serving = serving();
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let alive = serving.runtime.metrics().num_alive_tasks();
-        if alive <= serving.tasks {
-            return;
-        }
-        assert!(Instant::now() < until, "{alive} tasks are left");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let alive = || serving.runtime.metrics().num_alive_tasks();
+    until("tasks that end", PATIENCE, alive, |alive| {
+        *alive <= serving.tasks
+    });
 }

@@ -1,17 +1,13 @@
 //! What a platform file says to the server itself, seen from outside: catalog, toolsets, store,
 //! changes while it runs.
 
-use std::{
-    fs,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{fs, path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
 
 use crate::support::{
     replay::{Replay, Version},
-    server::{BILLS, Server, command},
+    server::{BILLS, Server, command, digest, trust},
 };
 
 /// Longer than anything here takes.
@@ -52,30 +48,21 @@ impl Site {
         server
     }
 
-    /// The digest of the file, as `trust --show` says it.
     fn digest(&self) -> String {
-        let shown = self
-            .run(&["trust", &self.text("platform.yaml"), "--show"])
-            .1;
-        let digest = shown.lines().find_map(|line| line.strip_prefix("digest: "));
-        digest.expect("a digest").to_owned()
+        let state = self.text("state");
+        digest(&self.text("platform.yaml"), &whoever(&state))
     }
 
     fn trust(&self) {
-        let file = self.text("platform.yaml");
-        let (is_fine, said) = self.run(&["trust", &file, "--digest", &self.digest()]);
-        assert!(is_fine, "{said}");
+        let state = self.text("state");
+        trust(&self.text("platform.yaml"), &whoever(&state));
     }
 
     /// Runs a command: whether it ended well, and all that it said.
     fn run(&self, arguments: &[&str]) -> (bool, String) {
         let state = self.text("state");
-        let environment = [
-            ("OPENPOLICY_STATE", state.as_str()),
-            ("CATALOG_TOKEN", "of-whoever-trusts"),
-            ("PASSWORD", "p"),
-        ];
-        let ended = command(arguments, &environment).output().expect("an end");
+        let ended = command(arguments, &whoever(&state)).output();
+        let ended = ended.expect("an end");
         let said = [ended.stdout, ended.stderr].concat();
         (
             ended.status.success(),
@@ -84,38 +71,17 @@ impl Site {
     }
 }
 
-/// The structured answer, right or wrong.
-fn told(server: &mut Server, tool: &str, arguments: Value) -> Value {
-    server.call(7, tool, arguments)["result"]["structuredContent"].take()
-}
-
-fn listed(server: &mut Server) -> Vec<String> {
-    let answer = server.ask(1, "tools/list", json!({}));
-    let tools = answer["result"]["tools"].as_array().expect("tools").iter();
-    tools
-        .map(|tool| tool["name"].as_str().expect("a name").to_owned())
-        .collect()
+/// The environment of whoever trusts the file and runs commands.
+fn whoever(state: &str) -> [(&str, &str); 3] {
+    [
+        ("OPENPOLICY_STATE", state),
+        ("CATALOG_TOKEN", "of-whoever-trusts"),
+        ("PASSWORD", "p"),
+    ]
 }
 
 fn has(server: &mut Server, tool: &str) -> bool {
-    listed(server).iter().any(|name| name == tool)
-}
-
-/// Asks until the answer is as wanted.
-fn until(
-    server: &mut Server,
-    tool: &str,
-    arguments: &Value,
-    wanted: impl Fn(&Value) -> bool,
-) -> Value {
-    let begun = Instant::now();
-    loop {
-        let answer = told(server, tool, arguments.clone());
-        if wanted(&answer) {
-            return answer;
-        }
-        assert!(begun.elapsed() < PATIENCE, "not in time: {answer}");
-    }
+    server.tools().iter().any(|name| name == tool)
 }
 
 fn naming(catalog: &Replay, token: &str) -> String {
@@ -134,7 +100,7 @@ fn the_catalog_of_a_file_is_asked_once_a_person_trusts_the_file() {
     let environment = [("CATALOG_TOKEN", "of-the-environment")];
     let mut server = site.serve(&[], &environment);
     let entity = json!({"entities": [BILLS]});
-    let refused = told(&mut server, "get_entity", entity.clone());
+    let refused = server.told("get_entity", entity.clone());
     let message = refused["message"].as_str().expect("a message");
     assert!(
         message.contains("nobody has trusted it")
@@ -145,13 +111,13 @@ fn the_catalog_of_a_file_is_asked_once_a_person_trusts_the_file() {
         "{refused}"
     );
     // Tools of the platform do not wait for the catalog.
-    let platform = told(&mut server, "get_platform", json!({}));
+    let platform = server.told("get_platform", json!({}));
     assert_eq!(platform["platform"]["name"], "shop", "{platform}");
     assert!(catalog.requests().is_empty(), "nothing was sent");
 
     // The server that runs notices that it was trusted.
     site.trust();
-    let answer = until(&mut server, "get_entity", &entity, |answer| {
+    let answer = server.until("get_entity", &entity, PATIENCE, |answer| {
         answer["entities"].is_array()
     });
     assert!(answer.to_string().contains("bills"), "{answer}");
@@ -170,7 +136,7 @@ fn the_catalog_of_a_file_is_asked_once_a_person_trusts_the_file() {
     // A change takes it away again.
     catalog.forget_requests();
     site.write(&(naming(&catalog, "${CATALOG_TOKEN}") + "# changed\n"));
-    let refused = until(&mut server, "get_entity", &entity, |answer| {
+    let refused = server.until("get_entity", &entity, PATIENCE, |answer| {
         answer["code"] == "unavailable"
     });
     let message = refused["message"].to_string();
@@ -179,7 +145,7 @@ fn the_catalog_of_a_file_is_asked_once_a_person_trusts_the_file() {
         "{message}"
     );
     assert!(catalog.requests().is_empty(), "nothing was sent");
-    let warned = told(&mut server, "get_alerts", json!({}));
+    let warned = server.told("get_alerts", json!({}));
     assert!(
         warned["warnings"]
             .to_string()
@@ -200,7 +166,7 @@ fn a_token_of_the_environment_stays_from_the_address_of_a_file_that_nobody_trust
     let environment = [("OPENMETADATA_TOKEN", "of-the-environment")];
     let mut server = site.serve(&[], &environment);
     let entity = json!({"entities": [BILLS]});
-    let refused = told(&mut server, "get_entity", entity.clone());
+    let refused = server.told("get_entity", entity.clone());
     assert_eq!(refused["code"], "unavailable", "{refused}");
     let file = site.text("platform.yaml");
     let (is_fine, said) = site.run(&[
@@ -223,7 +189,7 @@ fn a_token_of_the_environment_stays_from_the_address_of_a_file_that_nobody_trust
 
     catalog.expect_token("of-the-environment");
     let mut server = site.serve(&["--trust", &site.digest()], &environment);
-    let answer = told(&mut server, "get_entity", entity);
+    let answer = server.told("get_entity", entity);
     assert!(answer["entities"].is_array(), "{answer}");
 }
 
@@ -243,7 +209,7 @@ fn an_address_of_the_environment_goes_before_that_of_the_file() {
         ("CATALOG_TOKEN", "for-the-other"),
     ];
     let mut server = site.serve(&[], &environment);
-    let answer = told(&mut server, "get_entity", json!({"entities": [BILLS]}));
+    let answer = server.told("get_entity", json!({"entities": [BILLS]}));
     assert!(answer["entities"].is_array(), "{answer}");
     assert!(of_file.requests().is_empty());
     assert!(!format!("{:?}", of_environment.requests()).contains("for-the-other"));
@@ -303,13 +269,13 @@ fn a_changed_file_is_read_again_and_one_with_faults_leaves_the_platform_as_it_wa
     let mut server = site.serve(&[], &[]);
     assert!(!has(&mut server, "query_metrics"));
     let all = json!({});
-    let before = told(&mut server, "check_health", all.clone());
+    let before = server.told("check_health", all.clone());
     assert_eq!(before["counts"], json!({"down": 1}), "{before}");
 
     site.write(&format!(
         "{text}  api: {{ needs: [db], probe: {{ tcp: \"127.0.0.1:1\", retries: 1 }} }}\n"
     ));
-    let answer = until(&mut server, "check_health", &all, |answer| {
+    let answer = server.until("check_health", &all, PATIENCE, |answer| {
         answer["total"] == 2
     });
     assert_eq!(
@@ -319,7 +285,7 @@ fn a_changed_file_is_read_again_and_one_with_faults_leaves_the_platform_as_it_wa
     );
 
     site.write(&format!("{text}  api: {{ nedes: [db] }}\n"));
-    let answer = until(&mut server, "check_health", &all, |answer| {
+    let answer = server.until("check_health", &all, PATIENCE, |answer| {
         answer["warnings"].to_string().contains("cannot be taken")
     });
     let warnings = answer["warnings"].to_string();
@@ -336,7 +302,7 @@ fn a_changed_file_is_read_again_and_one_with_faults_leaves_the_platform_as_it_wa
     let note = server.receive();
     assert_eq!(note["method"], "notifications/tools/list_changed", "{note}");
     assert!(has(&mut server, "query_metrics"));
-    let answer = told(&mut server, "check_health", all);
+    let answer = server.told("check_health", all);
     assert_eq!(
         (&answer["total"], &answer["warnings"]),
         (&json!(1), &Value::Null),

@@ -17,9 +17,11 @@ pub mod matching;
 pub mod memory;
 pub mod recordings;
 pub mod replay;
+pub mod runs;
 pub mod scripted_platform;
 pub mod scripted_runtime;
 pub mod server;
+pub mod waiting;
 pub mod wire;
 pub mod words;
 

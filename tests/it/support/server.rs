@@ -10,6 +10,8 @@ use std::{
 
 use serde_json::{Value, json};
 
+use super::waiting;
+
 /// Longer than anything here takes; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -65,6 +67,27 @@ fn program(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Comm
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
+}
+
+/// The digest of a platform file, as `trust --show` tells it.
+#[track_caller]
+pub fn digest(file: &str, environment: &[(&str, &str)]) -> String {
+    let ended = command(&["trust", file, "--show"], environment).output();
+    let ended = ended.expect("the binary");
+    let shown = String::from_utf8_lossy(&ended.stdout);
+    let digest = shown.lines().find_map(|line| line.strip_prefix("digest: "));
+    digest
+        .unwrap_or_else(|| panic!("a digest: {ended:?}"))
+        .to_owned()
+}
+
+/// Trusts a platform file as it is now.
+#[track_caller]
+pub fn trust(file: &str, environment: &[(&str, &str)]) {
+    let digest = digest(file, environment);
+    let ended = command(&["trust", file, "--digest", &digest], environment).output();
+    let ended = ended.expect("the binary");
+    assert!(ended.status.success(), "{ended:?}");
 }
 
 /// Lines of a stream as they come, read by a thread.
@@ -202,6 +225,31 @@ impl Server {
     pub fn call(&mut self, id: i64, tool: &str, arguments: Value) -> Value {
         let parameters = json!({"name": tool, "arguments": arguments});
         self.ask(id, "tools/call", parameters)
+    }
+
+    /// The structured answer of a tool, right or wrong.
+    pub fn told(&mut self, tool: &str, arguments: Value) -> Value {
+        self.call(7, tool, arguments)["result"]["structuredContent"].take()
+    }
+
+    /// Asks a tool until it answers as wanted.
+    pub fn until(
+        &mut self,
+        tool: &str,
+        arguments: &Value,
+        longest: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
+        waiting::until(tool, longest, || self.told(tool, arguments.clone()), wanted)
+    }
+
+    /// The names of the tools that it lists.
+    pub fn tools(&mut self) -> Vec<String> {
+        let answer = self.ask(1, "tools/list", json!({}));
+        let tools = answer["result"]["tools"].as_array().expect("tools").iter();
+        tools
+            .map(|tool| tool["name"].as_str().expect("a name").to_owned())
+            .collect()
     }
 
     pub fn process(&self) -> u32 {

@@ -3,11 +3,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::engine::{self, BINARY, Docker};
@@ -16,6 +15,13 @@ use super::engine::{self, BINARY, Docker};
 #[path = "../../it/support/server.rs"]
 pub mod server;
 
+#[path = "../../it/support/runs.rs"]
+mod runs;
+
+#[path = "../../it/support/waiting.rs"]
+pub mod waiting;
+
+pub use runs::{driver, signal};
 use server::Server;
 
 /// What `server` starts.
@@ -98,34 +104,24 @@ impl Site {
     /// A server of this platform as it is written now, trusted.
     pub fn server(&self) -> Server {
         let (file, state) = (self.path("platform.yaml"), self.path("state"));
-        let shown = server::command(&["trust", &file, "--show", "--state", &state], &[])
-            .output()
-            .expect("it runs");
-        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
-        let digest = shown
-            .split_whitespace()
-            .find(|word| word.starts_with("sha256:"))
-            .unwrap_or_else(|| panic!("a digest: {shown}"));
-        let trusted = server::command(
-            &["trust", &file, "--digest", digest, "--state", &state],
-            &[],
-        )
-        .output()
-        .expect("it runs");
-        assert!(trusted.status.success(), "{trusted:?}");
-        let arguments = [
-            "serve",
-            "--platform",
-            &file,
-            "--state",
-            &state,
-            "--toolsets",
-            "all",
-        ];
-        let mut server = Server::start(&arguments, &self.environment());
+        server::trust(&file, &[("OPENPOLICY_STATE", &state)]);
+        let mut server = Server::start(&serving(&file, &state), &self.environment());
         server.handshake("2025-06-18");
         server
     }
+}
+
+/// What serves all tools of a platform.
+fn serving<'a>(file: &'a str, state: &'a str) -> [&'a str; 7] {
+    [
+        "serve",
+        "--platform",
+        file,
+        "--state",
+        state,
+        "--toolsets",
+        "all",
+    ]
 }
 
 /// A reference platform whose services are reached at an address. RabbitMQ, Elasticsearch,
@@ -166,19 +162,8 @@ impl Site {
     pub fn server_as_process_1(&self) -> Server {
         drop(self.server());
         let (file, state) = (self.path("platform.yaml"), self.path("state"));
-        let arguments = [
-            "--pid",
-            "--fork",
-            "--mount-proc",
-            BINARY,
-            "serve",
-            "--platform",
-            &file,
-            "--state",
-            &state,
-            "--toolsets",
-            "all",
-        ];
+        let alone = ["--pid", "--fork", "--mount-proc", BINARY];
+        let arguments = [&alone[..], &serving(&file, &state)].concat();
         let mut server = Server::start_program("unshare", &arguments, &self.environment());
         server.handshake("2025-06-18");
         server
@@ -186,30 +171,18 @@ impl Site {
 }
 
 pub fn ask(server: &mut Server, tool: &str, arguments: Value) -> Value {
-    let answer = server.call(1, tool, arguments);
-    answer["result"]["structuredContent"].clone()
+    server.told(tool, arguments)
 }
 
 /// Plans and begins; the number of the run.
 pub fn begin(server: &mut Server, arguments: Value) -> Value {
-    let plan = ask(server, "plan_deployment", arguments);
-    let digest = plan["digest"].as_str().unwrap_or_else(|| panic!("{plan}"));
-    let run = ask(server, "deploy_phase", json!({"digest": digest}));
-    assert!(run["run"].is_number(), "{run}");
-    run["run"].clone()
+    let digest = runs::planned(server, arguments);
+    runs::begun(server, &digest)
 }
 
 /// Looks at a run until it is as wanted.
 pub fn until(server: &mut Server, run: &Value, wanted: impl Fn(&Value) -> bool) -> Value {
-    let begun = Instant::now();
-    loop {
-        let arguments = json!({"run": run, "wait": 10, "limit": 200});
-        let seen = ask(server, "get_deployment", arguments);
-        if wanted(&seen) {
-            return seen;
-        }
-        assert!(begun.elapsed() < LONGEST_RUN, "in vain: {seen}");
-    }
+    runs::until(server, run, LONGEST_RUN, wanted)
 }
 
 /// Waits until a run needs nobody or somebody, and holds how it ended against what is wanted.
@@ -220,21 +193,4 @@ pub fn ends(server: &mut Server, run: &Value, state: &str) -> Value {
     });
     assert_eq!(seen["state"], state, "{seen:#}");
     seen
-}
-
-/// The process that drives a run, as its timeline names it.
-pub fn driver(seen: &Value) -> u32 {
-    let lines = seen["timeline"].as_array().expect("a timeline");
-    let line = lines.iter().rev().find_map(|line| {
-        let (_, pid) = line.as_str()?.rsplit_once("driven by process ")?;
-        pid.parse().ok()
-    });
-    line.unwrap_or_else(|| panic!("a driver: {seen}"))
-}
-
-pub fn kill(pid: u32) {
-    let killed = Command::new("kill")
-        .args(["-KILL", &pid.to_string()])
-        .status();
-    assert!(killed.expect("kill").success());
 }

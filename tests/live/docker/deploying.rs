@@ -4,13 +4,12 @@ use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     process::Command,
-    time::{Duration, Instant},
 };
 
 use serde_json::json;
 
 use super::{
-    client::{Site, ask, begin, driver, ends, kill, until},
+    client::{Site, ask, begin, driver, ends, signal, until, waiting::until as wait_until},
     engine::{self, BINARY, Docker},
     world::World,
 };
@@ -276,7 +275,7 @@ fn nothing_of_a_killed_driver_goes_on_and_the_run_is_gone_on_with() {
     let seen = until(&mut server, &run, |seen| {
         seen["timeline"].to_string().contains("base: begun")
     });
-    kill(driver(&seen));
+    signal(driver(&seen), "KILL");
     until(&mut server, &run, |seen| seen["state"] == "interrupted");
     let ups = || {
         let listed = Command::new("ps")
@@ -289,11 +288,7 @@ fn nothing_of_a_killed_driver_goes_on_and_the_run_is_gone_on_with() {
             .filter(|line| line.contains("two-killed") && line.contains(" up "))
             .count()
     };
-    let begun = Instant::now();
-    while ups() > 0 {
-        assert!(begun.elapsed() < PATIENCE, "the command goes on");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("the command ends", PATIENCE, ups, |ups| *ups == 0);
     ask(
         &mut server,
         "control_deployment",

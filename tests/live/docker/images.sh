@@ -3,20 +3,9 @@
 # RabbitMQ and Elasticsearch: images.sh BINARY
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/../../../platforms/with_libraries.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# with_libraries ROOT PROGRAM…
-with_libraries() {
-  local root=$1 program library
-  shift
-  for program in "$@"; do
-    cp -L --parents "$program" "$root"
-    { ldd "$program" 2>/dev/null | grep -o '/[^ )]*' || true; } | sort -u | while read -r library; do
-      mkdir -p "$root$(dirname "$library")"
-      cp -L -n "$library" "$root$library" 2>/dev/null || true
-    done
-  done
-}
 skeleton() {
   mkdir -p "$1/etc" "$1/tmp" "$1/data" "$1/run/postgresql" "$1/var" "$1/bin"
   chmod 755 "$1"
