@@ -1,6 +1,6 @@
 //! Does one thing that comes next: written down before, done, written down after.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use tokio::time::Instant;
@@ -13,7 +13,7 @@ use super::{
     event::{Baseline, EndState, Event, HookAt, HookOutcome, HookPlace, ServiceEnd},
     gate::{self, Holding},
     hooks,
-    look::{Order, Wants},
+    look::{Seen, ServiceSeen},
     next::Action,
     plan::{Kind, PlannedHook, PlannedPhase, Restore},
     progress::Progress,
@@ -211,15 +211,16 @@ impl Act<'_> {
             step,
             before,
         })?;
-        self.watching.deploy(&services);
+        self.watching.watch(&services);
         let on_command = |command: &RunningCommand| self.command_begins(command);
         let is_up = |service: ServiceName| self.is_up(service).boxed();
+        let is_cut_short = || self.is_interrupted();
         let applied = runtime
             .apply(Change {
-                desired: &desired,
                 is_up: Some(&is_up),
-                patience: planned.gate_timeout,
+                is_cut_short: Some(&is_cut_short),
                 on_command: Some(&on_command),
+                ..Change::of(&desired, planned.gate_timeout)
             })
             .await;
         let (applied, problem) = match applied {
@@ -254,14 +255,14 @@ impl Act<'_> {
             .map_err(|error| Problem::failed(format!("starting {}", command.what), error))
     }
 
-    /// Whether a service is up now, as health has it.
+    /// Whether a service is up, by a look that begins now; not, where something else comes first.
     async fn is_up(&self, service: ServiceName) -> bool {
-        let order = Order {
-            services: vec![service],
-            wants: Wants::default(),
+        let asked = self.watching.ask();
+        let Some(seen) = self.look_after(asked, None).await else {
+            return false;
         };
-        let seen = (self.engine.look)(order).await;
-        seen.services.iter().all(|one| is_well(one.verdict))
+        let mut of_service = seen.services.iter().filter(|one| one.service == service);
+        of_service.any(|one| is_well(one.verdict))
     }
 
     async fn await_ready(&self, phase: usize, step: usize) -> Result<(), DriveError> {
@@ -280,46 +281,46 @@ impl Act<'_> {
 
     /// Waits until all of these are up.
     async fn await_up(&self, services: &[ServiceName], longest: Duration) -> Waited {
-        let begun = Instant::now();
-        let mut last = self.watching.looks();
+        if services.is_empty() {
+            return Waited::Done;
+        }
+        self.watching.watch(services);
+        let until = Instant::now() + longest;
+        let mut last = self.watching.ask();
+        let mut not_up: Vec<String> = Vec::new();
         loop {
-            let order = Order {
-                services: services.to_vec(),
-                wants: Wants::default(),
-            };
-            let seen = (self.engine.look)(order).await;
-            let not_up: Vec<String> = seen
-                .services
-                .iter()
-                .filter(|one| !is_well(one.verdict))
-                .map(|one| match &one.reason {
-                    Some(reason) => {
-                        format!("{} is {} ({reason})", one.service, one.verdict.as_str())
-                    }
-                    None => format!("{} is {}", one.service, one.verdict.as_str()),
-                })
-                .collect();
-            if not_up.is_empty() {
-                return Waited::Done;
-            }
-            self.book.show(&Progress {
-                waits_for: not_up.clone(),
-                ..self.progress()
-            });
-            if let Some(reason) = self.hopeless(services).await {
-                return Waited::Hopeless(reason);
-            }
-            if begun.elapsed() >= longest {
-                return Waited::TimedOut(format!(
-                    "not up within {}: {}",
-                    gate::length(longest),
-                    not_up.join("; ")
-                ));
+            if let Some(seen) = self.look_after(last, Some(until)).await {
+                not_up = seen
+                    .services
+                    .iter()
+                    .filter(|one| services.contains(&one.service) && !is_well(one.verdict))
+                    .map(ServiceSeen::words)
+                    .collect();
+                if not_up.is_empty() {
+                    return Waited::Done;
+                }
+                self.book.show(&Progress {
+                    waits_for: not_up.clone(),
+                    ..self.progress()
+                });
+                if let Some(reason) = self.hopeless(services).await {
+                    return Waited::Hopeless(reason);
+                }
             }
             if self.is_interrupted() {
                 return Waited::Interrupted;
             }
-            self.wait_for_news(&mut last, begun + longest).await;
+            if Instant::now() >= until {
+                return Waited::TimedOut(format!(
+                    "not up within {}: {}",
+                    gate::length(longest),
+                    match not_up.is_empty() {
+                        true => "nobody could look in that time".into(),
+                        false => not_up.join("; "),
+                    }
+                ));
+            }
+            last = self.watching.looks();
         }
     }
 
@@ -334,13 +335,20 @@ impl Act<'_> {
         })
     }
 
-    /// Waits for the next look, for something that was asked, or for the end of the time.
-    async fn wait_for_news(&self, last: &mut u64, until: Instant) {
+    /// What a look saw that began after this one; none where something else comes first or the time
+    /// is over.
+    async fn look_after(&self, look: u64, until: Option<Instant>) -> Option<Arc<Seen>> {
         let tick = self.engine.tuning.ask_every;
-        while self.watching.looks() == *last && Instant::now() < until && !self.is_interrupted() {
+        loop {
+            let seen = self.watching.seen_since(look);
+            if seen.is_some() {
+                return seen;
+            }
+            if self.is_interrupted() || until.is_some_and(|until| Instant::now() >= until) {
+                return None;
+            }
             self.watching.news(tick).await;
         }
-        *last = self.watching.looks();
     }
 
     /// Whether something else comes first. A journal that cannot be read is told by the next write.
@@ -367,13 +375,13 @@ impl Act<'_> {
         {
             self.book.write(Event::GateBegun { phase })?;
         }
-        let begun = Instant::now();
+        let until = Instant::now() + planned.gate_timeout;
         // What was seen before the last step was up is no answer.
-        let mut last = self.watching.looks();
+        let mut last = self.watching.ask();
         let mut holding = Holding::default();
         loop {
-            self.wait_for_news(&mut last, begun + planned.gate_timeout)
-                .await;
+            self.look_after(last, Some(until)).await;
+            last = self.watching.looks();
             if self.is_interrupted() {
                 return Ok(());
             }
@@ -402,7 +410,7 @@ impl Act<'_> {
                 })?;
                 return Ok(());
             }
-            if begun.elapsed() >= planned.gate_timeout {
+            if Instant::now() >= until {
                 let why = match is_met {
                     true => format!("not stable for {}", gate::length(planned.stable_for)),
                     false => gate::unmet(&read),

@@ -17,7 +17,7 @@ use super::{
     book::{self, BookError, Reading},
     event::Event,
     launch,
-    plan::Kind,
+    plan::{Kind, Plan},
     progress::Progress,
     requests::Verb,
     state::Status,
@@ -198,14 +198,10 @@ impl Deployments {
             });
         }
         self.is_fresh(&plan, digest, deadline).await?;
-        // A run that is not over is taken back by itself.
-        if plan.kind == Kind::RollBack
-            && let Some(open) = self.journal.open_run(&plan.target)?
-            && plan.restores.iter().all(|restore| restore.run == open.id)
-        {
-            self.ask(open.id, Verb::Abort, by, reason).await?;
+        if let Some(open) = self.taken_back_by_itself(&plan)? {
+            self.ask(open, Verb::Abort, by, reason).await?;
             return Ok(Run {
-                id: open.id,
+                id: open,
                 is_earlier: true,
             });
         }
@@ -242,6 +238,22 @@ impl Deployments {
                 })
             }
         }
+    }
+
+    /// The run that is not over, where this plan takes back all of it and nothing else: it does that
+    /// itself.
+    fn taken_back_by_itself(&self, plan: &Plan) -> Result<Option<i64>, DeployError> {
+        if plan.kind != Kind::RollBack {
+            return Ok(None);
+        }
+        let Some(open) = self.journal.open_run(&plan.target)? else {
+            return Ok(None);
+        };
+        let reading = book::read(&self.journal, open.id)?;
+        let touched = &reading.state.touched;
+        let is_all = touched.len() == plan.restores.len()
+            && plan.restores.iter().all(|restore| restore.run == open.id);
+        Ok(is_all.then_some(open.id))
     }
 
     fn outlives_client(&self) -> Result<(), DeployError> {

@@ -15,6 +15,7 @@ use super::{
     next::{self, Action},
     requests,
     watching::Watching,
+    ways_back,
 };
 use crate::{
     runtime::{RunningCommand, Runtime},
@@ -26,7 +27,8 @@ use crate::{
 pub struct Tuning {
     /// Between two looks at the platform.
     pub look_every: Duration,
-    /// Between two looks at what is asked of the run.
+    /// Between two looks at what is asked of the run; and the shortest time between two looks at the
+    /// platform, where something waits for them.
     pub ask_every: Duration,
     /// How long what was taken back may take to be up, where no phase says.
     pub restored_within: Duration,
@@ -117,17 +119,21 @@ impl Engine {
             process: own,
             version: env!("CARGO_PKG_VERSION").into(),
         })?;
-        let watching = Watching::new(&book, self.tuning.look_every);
+        let watching = Watching::new(&book, self.tuning);
         let act = Act {
             engine: self,
             book: &book,
             watching: &watching,
             shutdown,
         };
-        tokio::select! {
-            driven = self.steps(&act) => driven,
+        let driven = tokio::select! {
+            driven = self.steps(&act) => driven?,
             never = watching.run(&self.look) => match never {},
+        };
+        if driven == Driven::Over {
+            ways_back::release_old(self, &book.plan.target).await;
         }
+        Ok(driven)
     }
 
     async fn steps(&self, act: &Act<'_>) -> Result<Driven, DriveError> {

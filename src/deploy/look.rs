@@ -90,5 +90,15 @@ pub struct ServiceSeen {
     pub failed: u32,
 }
 
+impl ServiceSeen {
+    /// `api is down: refused`.
+    pub fn words(&self) -> String {
+        match &self.reason {
+            Some(reason) => format!("{} is {}: {reason}", self.service, self.verdict.as_str()),
+            None => format!("{} is {}", self.service, self.verdict.as_str()),
+        }
+    }
+}
+
 /// Looks. Bounded in time by itself; what it could not read it says.
 pub type Look = Arc<dyn Fn(Order) -> BoxFuture<'static, Seen> + Send + Sync>;

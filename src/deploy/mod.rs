@@ -32,6 +32,7 @@ pub mod state;
 pub mod stopping;
 pub mod story;
 mod watching;
+mod ways_back;
 
 pub use deployments::{DeployError, Deployments};
 pub use event::Event;

@@ -34,6 +34,9 @@ pub struct Plan {
     pub expires_at: Timestamp,
     /// In order. Empty where services are taken back.
     pub phases: Vec<PlannedPhase>,
+    /// Its one phase is no phase of the platform file: some services were asked for.
+    #[serde(default)]
+    pub is_loose: bool,
     /// How the services of the phases should run; in order of the phases.
     pub desired: Vec<Desired>,
     /// Services of earlier phases: they count in gates and triggers.

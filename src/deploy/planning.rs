@@ -14,10 +14,10 @@ use super::{
 };
 use crate::{
     platform::{
-        Percent, Phase, Platform, ServiceName,
+        Percent, Phase, Platform, Service, ServiceName,
         model::{Capacity, Database, Hook, HookAction, OnDriverLoss, OnFailure, RuntimeKind},
     },
-    runtime::{Desired, Observed, ServiceState},
+    runtime::{Desired, Exit, Observed, ServiceState},
     store::journal::Left,
 };
 
@@ -91,6 +91,7 @@ pub fn plan(chosen: &Chosen<'_>, material: Material<'_>) -> Plan {
         created_at: material.now,
         expires_at: material.now + VALID_FOR,
         phases,
+        is_loose: matches!(chosen, Chosen::Services(_)),
         desired: material.desired,
         deployed,
         triggers: platform.rollback_when.clone(),
@@ -156,6 +157,7 @@ pub fn plan_of_rollback(
         created_at: now,
         expires_at: now + VALID_FOR,
         phases: Vec::new(),
+        is_loose: false,
         desired: Vec::new(),
         deployed: Vec::new(),
         triggers: Vec::new(),
@@ -245,21 +247,37 @@ fn deployed_before(
     let Ok(observed) = &material.observed else {
         return Vec::new();
     };
-    let is_there = |name: &ServiceName| {
-        observed
-            .iter()
-            .find(|one| one.service == *name)
-            .is_some_and(|one| {
-                !matches!(one.state, ServiceState::Absent | ServiceState::Unknown(_))
-            })
+    let is_there = |service: &&Service| {
+        let mut seen = observed.iter().filter(|one| one.service == service.name);
+        seen.any(|one| is_in_use(one, service.is_one_shot))
     };
     platform
         .services
         .iter()
+        .filter(is_there)
         .map(|service| &service.name)
-        .filter(|name| !in_plan.contains(name) && is_there(name))
+        .filter(|name| !in_plan.contains(name))
         .cloned()
         .collect()
+}
+
+/// Whether it counts in gates and sums: what was stopped on purpose does not, what ended by itself
+/// with a fault does.
+fn is_in_use(observed: &Observed, is_one_shot: bool) -> bool {
+    match &observed.state {
+        ServiceState::Absent | ServiceState::Unknown(_) => false,
+        ServiceState::Exited(exit) => is_one_shot || !is_stopped(exit),
+        _ => true,
+    }
+}
+
+/// It ended well, or by a signal with which a service is asked to end (TERM, INT) or is ended when
+/// it does not (KILL), and not for want of memory, which has a reason.
+fn is_stopped(exit: &Exit) -> bool {
+    const INT: i32 = 2;
+    const KILL: i32 = 9;
+    const TERM: i32 = 15;
+    exit.is_success() || exit.reason.is_none() && matches!(exit.signal, Some(INT | KILL | TERM))
 }
 
 fn change(name: &ServiceName, material: &Material<'_>) -> ServiceChange {
@@ -272,15 +290,9 @@ fn change(name: &ServiceName, material: &Material<'_>) -> ServiceChange {
     let action = action(desired, observed);
     let image = desired.and_then(|desired| desired.image.clone());
     let image_before = observed.and_then(|observed| observed.image.clone());
-    let has_other_image = match (observed, desired) {
-        (Some(observed), Some(desired)) => {
-            observed.image.is_some()
-                && observed.image != desired.image
-                && observed.image != desired.image_id
-                && observed.configuration.as_ref() != Some(&desired.digest)
-        }
-        _ => false,
-    };
+    let has_other_image = observed
+        .zip(desired)
+        .is_some_and(|(observed, desired)| is_other_image(observed, desired));
     let is_stateful = material
         .platform
         .service(&name.0)
@@ -307,6 +319,17 @@ fn change(name: &ServiceName, material: &Material<'_>) -> ServiceChange {
             None => Some("the runtime did not say how it should run".into()),
         },
         action,
+    }
+}
+
+/// Whether it gets another image than it has. Another variable or limit is another configuration of
+/// the same image.
+fn is_other_image(observed: &Observed, desired: &Desired) -> bool {
+    match (&observed.image_id, &desired.image_id) {
+        (Some(now), Some(then)) => now != then,
+        // It has to be pulled or built: nobody knows what it will be.
+        (Some(_), None) => true,
+        (None, _) => observed.image.is_some() && observed.image != desired.image,
     }
 }
 

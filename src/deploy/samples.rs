@@ -101,12 +101,7 @@ impl Samples {
                 .services
                 .iter()
                 .filter(|one| !is_well(one.verdict))
-                .map(|one| match &one.reason {
-                    Some(reason) => {
-                        format!("{} is {}: {reason}", one.service, one.verdict.as_str())
-                    }
-                    None => format!("{} is {}", one.service, one.verdict.as_str()),
-                })
+                .map(super::look::ServiceSeen::words)
                 .collect(),
             memory: seen.memory.clone(),
             cpu: seen.cpu.clone(),

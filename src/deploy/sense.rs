@@ -15,8 +15,9 @@ use super::{
 use crate::{
     catalog::{Catalog, Reference, quality::TestStatus, scope::Scope, scope::Target},
     health::{Outcome, Verdict, Watch, readings, recording::Looked},
-    observe::machine::Machine,
-    platform::{Platform, Service, ServiceName},
+    observe::{machine::Machine, resources::standing},
+    platform::{Percent, Platform, Service, ServiceName},
+    runtime::Usage,
 };
 
 /// Gives the catalog as this process itself sees it, or says why there is none.
@@ -209,34 +210,43 @@ async fn used_now(watch: &Watch) -> Used {
             ));
         }
     };
-    let machine = Machine::of(&platform.capacity);
-    let outside = platform
-        .capacity
-        .external_memory
-        .map_or(0, |memory| memory.0);
-    let known: Vec<u64> = usages
-        .iter()
-        .filter_map(|usage| Some(usage.memory?.0))
-        .collect();
-    let bytes = (!known.is_empty()).then(|| known.iter().sum::<u64>() + outside);
-    let cpu: Vec<u64> = usages
-        .iter()
-        .filter_map(|usage| Some(usage.cpu?.0))
-        .collect();
-    let share = |used: Option<u64>, all: Option<u64>, what: &str| match (used, all) {
-        (Some(used), Some(all)) if all > 0 => Ok(used as f64 * 100.0 / all as f64),
-        (None, _) => Err(format!("the runtime does not tell {what}")),
-        _ => Err(format!("the capacity for {what} is not known")),
+    let standing = standing(platform, &usages, &Machine::of(&platform.capacity));
+    let bytes = standing.memory.0 + standing.external_memory.0;
+    let share = |share: Option<Percent>, what: &str| {
+        share
+            .map(|share| share.0)
+            .ok_or_else(|| format!("the capacity for {what} is not known"))
     };
+    // A sum that lacks a part would pass gates and miss triggers.
+    let (memory_lacks, cpu_lacks) = (
+        lacking(&usages, |usage| usage.is_unknown),
+        lacking(&usages, |usage| {
+            usage.is_unknown || usage.memory.is_some() && usage.cpu.is_none()
+        }),
+    );
     Used {
-        memory: share(bytes, machine.memory.map(|one| one.0), "memory"),
-        cpu: share(
-            (!cpu.is_empty()).then(|| cpu.iter().sum()),
-            machine.cpu.map(|one| one.0),
-            "cpu",
-        ),
-        bytes,
+        bytes: memory_lacks.is_none().then_some(bytes),
+        memory: memory_lacks.map_or_else(|| share(standing.memory_share, "memory"), Err),
+        cpu: cpu_lacks.map_or_else(|| share(standing.cpu_share, "cpu"), Err),
     }
+}
+
+/// Why a sum is not known; none where it is.
+fn lacking(usages: &[Usage], is_lacking: impl Fn(&Usage) -> bool) -> Option<String> {
+    let lacking: Vec<&Usage> = usages.iter().filter(|usage| is_lacking(usage)).collect();
+    let first = lacking.first()?;
+    let others = match lacking.len() {
+        1 => String::new(),
+        all => format!(" and {} others", all - 1),
+    };
+    let why = match first.notes.first() {
+        Some(note) => format!(": {note}"),
+        None => String::new(),
+    };
+    Some(format!(
+        "what {}{others} uses is not known{why}",
+        first.service
+    ))
 }
 
 async fn data(

@@ -460,6 +460,17 @@ impl RunState {
             .position(|phase| phase.begun_at.is_some() && phase.ended_at.is_none())
     }
 
+    /// Services of the steps that were acted on to the end.
+    pub fn acted_on(&self, plan: &Plan) -> Vec<ServiceName> {
+        let phases = plan.phases.iter().zip(&self.phases);
+        let steps =
+            phases.flat_map(|(planned, progress)| planned.steps.iter().zip(&progress.steps));
+        steps
+            .filter(|(_, progress)| **progress >= StepProgress::Ended)
+            .flat_map(|(services, _)| services.iter().cloned())
+            .collect()
+    }
+
     /// What is taken back, newest first: of a run that deploys everything that it touched.
     pub fn to_restore(&self, plan: &Plan, run: i64) -> Vec<Restore> {
         match plan.kind {

@@ -7,6 +7,7 @@
 
 #[cfg(target_os = "linux")]
 pub mod compose;
+mod needs;
 pub mod order;
 #[cfg(target_os = "linux")]
 pub mod process;
@@ -59,9 +60,10 @@ pub trait Runtime: Send + Sync {
     /// Makes a service again what it was. Doing it twice changes nothing the second time.
     fn restore<'a>(&'a self, before: &'a Before) -> Work<'a, Applied>;
 
-    /// Lets go of what `capture` kept for a way back that is no longer wanted.
-    fn release<'a>(&'a self, before: &'a [Before]) -> Work<'a, ()> {
-        let _ = before;
+    /// Lets go of what `capture` kept for ways back that are no longer wanted, but for what `still`
+    /// needs too.
+    fn release<'a>(&'a self, before: &'a [Before], still: &'a [Before]) -> Work<'a, ()> {
+        let _ = (before, still);
         Box::pin(async { Ok(()) })
     }
 

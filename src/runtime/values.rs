@@ -137,6 +137,8 @@ pub struct Observed {
     pub state: ServiceState,
     /// Image with its digest; a program where there is no image.
     pub image: Option<String>,
+    /// The id under which the runtime has that image; compares with [`Desired::image_id`].
+    pub image_id: Option<String>,
     pub started_at: Option<Timestamp>,
     /// How often it was started again since it was applied.
     pub restarts: u32,
@@ -159,6 +161,7 @@ impl Observed {
             service,
             state,
             image: None,
+            image_id: None,
             started_at: None,
             restarts: 0,
             instance: None,
@@ -221,6 +224,9 @@ pub struct RunningCommand {
 /// Told of each command before it acts; it does not act where this fails.
 pub type OnCommand<'a> = &'a (dyn Fn(&RunningCommand) -> Result<(), Problem> + Send + Sync);
 
+/// Whether something else comes first: then nothing is waited for any longer.
+pub type IsCutShort<'a> = &'a (dyn Fn() -> bool + Send + Sync);
+
 /// What to apply.
 #[derive(Clone, Copy)]
 pub struct Change<'a> {
@@ -230,7 +236,21 @@ pub struct Change<'a> {
     pub is_up: Option<IsUp<'a>>,
     /// How long a service waits for what it needs.
     pub patience: Duration,
+    pub is_cut_short: Option<IsCutShort<'a>>,
     pub on_command: Option<OnCommand<'a>>,
+}
+
+impl<'a> Change<'a> {
+    /// Applies these, with nobody who judges, looks over the shoulder or comes in between.
+    pub fn of(desired: &'a [Desired], patience: Duration) -> Self {
+        Self {
+            desired,
+            is_up: None,
+            patience,
+            is_cut_short: None,
+            on_command: None,
+        }
+    }
 }
 
 /// What became of one service.
@@ -361,10 +381,21 @@ pub struct Usage {
     pub network: Option<(Bytes, Bytes)>,
     /// Why something is not known, or how far it is bound.
     pub notes: Vec<String>,
+    /// Something runs and what it uses could not be read: a sum with it is no sum.
+    pub is_unknown: bool,
 }
 
 impl Usage {
-    /// Nothing is used, or nothing is known.
+    /// Something may run and what it uses is not known, because of this.
+    pub fn unknown(service: ServiceName, at: Timestamp, reason: String) -> Self {
+        Self {
+            notes: vec![reason],
+            is_unknown: true,
+            ..Self::none(service, at)
+        }
+    }
+
+    /// Nothing runs, so nothing is used.
     pub fn none(service: ServiceName, at: Timestamp) -> Self {
         Self {
             service,
@@ -377,6 +408,7 @@ impl Usage {
             disk: None,
             network: None,
             notes: Vec::new(),
+            is_unknown: false,
         }
     }
 }

@@ -221,12 +221,7 @@ fn runtime(folder: &Path, services: Vec<Service>, tuning: &Tuning) -> ProcessRun
 
 async fn apply(runtime: &ProcessRuntime, services: &[ServiceName]) -> Vec<Applied> {
     let desired = runtime.resolve(services).await.expect("known services");
-    let change = Change {
-        desired: &desired,
-        is_up: None,
-        patience: PATIENCE,
-        on_command: None,
-    };
+    let change = Change::of(&desired, PATIENCE);
     runtime.apply(change).await.expect("known services")
 }
 

@@ -39,12 +39,7 @@ impl Watched {
         let state = StateFolder::at(state).expect("a folder");
         let runtime = runtime(loaded.platform, &state);
         let desired = runtime.resolve(&names).await.expect("it is resolved");
-        let change = Change {
-            desired: &desired,
-            is_up: None,
-            patience: LIMIT,
-            on_command: None,
-        };
+        let change = Change::of(&desired, LIMIT);
         runtime.apply(change).await.expect("they start");
         let watched = Self {
             runtime,

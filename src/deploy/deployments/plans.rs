@@ -10,7 +10,7 @@ use crate::{
         book::{self, Reading},
         checks::Facts,
         event::Event,
-        plan::{Kind, Plan, Restore},
+        plan::{Kind, Plan, PlannedPhase, Restore},
         planning::{self, Chosen, Loose, Material},
         rollback,
     },
@@ -181,26 +181,23 @@ impl Deployments {
             };
         }
         let platform = self.watch.platform();
-        let names: Vec<ServiceName> = plan
-            .phases
-            .iter()
-            .flat_map(|one| one.services().cloned())
-            .collect();
-        let phases: Vec<&Phase> = plan
-            .phases
-            .iter()
-            .filter_map(|planned| platform.phases.iter().find(|one| one.name == planned.name))
-            .collect();
-        let chosen = match phases.len() == plan.phases.len() {
-            true => Chosen::Phases(phases),
-            false => Chosen::Services(Loose {
-                name: plan
-                    .phases
-                    .first()
-                    .map(|one| one.name.clone())
-                    .unwrap_or_default(),
-                services: names,
+        let chosen = match (plan.is_loose, plan.phases.first()) {
+            (true, Some(loose)) => Chosen::Services(Loose {
+                name: loose.name.clone(),
+                services: loose.services().cloned().collect(),
             }),
+            _ => {
+                let known = |planned: &PlannedPhase| platform.phase(&planned.name);
+                let phases: Option<Vec<&Phase>> = plan.phases.iter().map(known).collect();
+                match phases {
+                    Some(phases) => Chosen::Phases(phases),
+                    None => {
+                        return stale(
+                            "the platform file has not all of its phases any more".into(),
+                        );
+                    }
+                }
+            }
         };
         let mut again = self.made(&chosen, plan.created_at, deadline).await?;
         again.id = plan.id;

@@ -1,10 +1,6 @@
 //! Makes services run as was resolved, wave by wave.
 
-use std::{
-    collections::HashMap,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use futures::future::join_all;
 use serde_json::{Map, Value};
@@ -20,8 +16,7 @@ use super::{
 use crate::{
     platform::ServiceName,
     runtime::{
-        Applied, Change, Desired, Problem, RuntimeHealth, ServiceState, order,
-        values::AppliedOutcome,
+        Applied, Change, Desired, Problem, ServiceState, needs, order, values::AppliedOutcome,
     },
 };
 
@@ -49,7 +44,7 @@ impl ComposeRuntime {
                 .iter()
                 .filter_map(|name| change.desired.iter().find(|one| one.service == *name))
                 .collect();
-            done.extend(self.apply_wave(&of_wave, &names, change).await?);
+            done.extend(self.apply_wave(&of_wave, change).await?);
         }
         // In the order asked.
         done.sort_by_key(|applied| names.iter().position(|name| *name == applied.service));
@@ -60,12 +55,11 @@ impl ComposeRuntime {
     async fn apply_wave(
         &self,
         wave: &[&Desired],
-        names: &[ServiceName],
         change: Change<'_>,
     ) -> Result<Vec<Applied>, Problem> {
         let waited = wave
             .iter()
-            .map(|desired| self.wait_for_needs(&desired.service, names, change));
+            .map(|desired| needs::wait(self, &self.platform, &desired.service, change, LOOK));
         let waited = join_all(waited).await;
         let found = self.containers().await?;
         let mut outcomes: HashMap<ServiceName, AppliedOutcome> = HashMap::new();
@@ -260,61 +254,6 @@ impl ComposeRuntime {
                     AppliedOutcome::Started
                 }
             }
-        }
-    }
-
-    /// Waits for what a service needs, of what is applied with it; why it need not start.
-    async fn wait_for_needs(
-        &self,
-        name: &ServiceName,
-        names: &[ServiceName],
-        change: Change<'_>,
-    ) -> Result<(), String> {
-        let needs = self.service(name).map(|service| service.needs.clone());
-        let needs = needs.unwrap_or_default();
-        for need in needs.iter().filter(|need| names.contains(need)) {
-            self.wait_for(need, change).await?;
-        }
-        Ok(())
-    }
-
-    async fn wait_for(&self, need: &ServiceName, change: Change<'_>) -> Result<(), String> {
-        let is_one_shot = self.service(need).is_ok_and(|service| service.is_one_shot);
-        let begun = Instant::now();
-        loop {
-            let seen = match self.containers_of(need).await {
-                Ok(found) => containers::observed(need.clone(), &found),
-                Err(problem) => return Err(format!("it needs {need}: {problem}")),
-            };
-            match &seen.state {
-                ServiceState::Exited(exit) if is_one_shot && exit.is_success() => return Ok(()),
-                ServiceState::Running if !is_one_shot => {
-                    let is_up = match change.is_up {
-                        Some(is_up) => is_up(need.clone()).await,
-                        None => true,
-                    };
-                    if is_up {
-                        return Ok(());
-                    }
-                }
-                ServiceState::Absent | ServiceState::Exited(_) => {
-                    return Err(format!("it needs {need}, which is {}", seen.state.as_str()));
-                }
-                _ => {}
-            }
-            if begun.elapsed() >= change.patience {
-                let health = match seen.health {
-                    Some(RuntimeHealth::Unhealthy) => ", and its health check fails",
-                    Some(RuntimeHealth::Starting) => ", and its health check has not passed yet",
-                    _ => "",
-                };
-                return Err(format!(
-                    "it needs {need}, which was not up within {} s (it is {}{health})",
-                    change.patience.as_secs(),
-                    seen.state.as_str()
-                ));
-            }
-            tokio::time::sleep(LOOK).await;
         }
     }
 }

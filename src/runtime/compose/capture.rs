@@ -63,17 +63,15 @@ impl ComposeRuntime {
             .await
     }
 
-    pub(super) async fn release_all(&self, before: &[Before]) -> Result<(), Problem> {
+    pub(super) async fn release_all(
+        &self,
+        before: &[Before],
+        still: &[Before],
+    ) -> Result<(), Problem> {
         let client = self.engine.client().await?;
-        let images: BTreeSet<String> = before
-            .iter()
-            .filter_map(|one| one.configuration.clone())
-            .filter_map(|configuration| serde_json::from_value::<Captured>(configuration).ok())
-            .flat_map(|captured| captured.containers)
-            .filter_map(|container| container.image)
-            .collect();
-        for image in images {
-            let name = format!("{KEPT_IMAGES}:{}", tag(&image));
+        let still = captured_images(still);
+        for image in captured_images(before).difference(&still) {
+            let name = format!("{KEPT_IMAGES}:{}", tag(image));
             let options = RemoveImageOptions {
                 noprune: true,
                 ..RemoveImageOptions::default()
@@ -110,6 +108,16 @@ pub(super) fn before(name: &ServiceName, containers: &[Container]) -> Result<Bef
         was_running: containers.iter().any(Container::is_running),
         image: first.and_then(|one| Some(image_words(one.image_name()?, one.image_id()))),
     })
+}
+
+fn captured_images(before: &[Before]) -> BTreeSet<String> {
+    before
+        .iter()
+        .filter_map(|one| one.configuration.clone())
+        .filter_map(|configuration| serde_json::from_value::<Captured>(configuration).ok())
+        .flat_map(|captured| captured.containers)
+        .filter_map(|container| container.image)
+        .collect()
 }
 
 fn images(containers: &[Container]) -> BTreeSet<String> {

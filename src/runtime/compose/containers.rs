@@ -376,6 +376,7 @@ pub(super) fn observed(service: ServiceName, containers: &[Container]) -> Observ
     live.sort();
     Observed {
         image,
+        image_id: Some(container.image_id().to_owned()).filter(|id| !id.is_empty()),
         started_at: container.started_at(),
         restarts: container.restarts(),
         instance: Some(container.short_id().to_owned()),

@@ -358,8 +358,8 @@ impl Runtime for ComposeRuntime {
         Box::pin(self.take_back(before))
     }
 
-    fn release<'a>(&'a self, before: &'a [Before]) -> Work<'a, ()> {
-        Box::pin(self.release_all(before))
+    fn release<'a>(&'a self, before: &'a [Before], still: &'a [Before]) -> Work<'a, ()> {
+        Box::pin(self.release_all(before, still))
     }
 
     fn end_commands<'a>(&'a self, commands: &'a [RunningCommand]) -> Work<'a, ()> {

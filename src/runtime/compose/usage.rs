@@ -42,6 +42,7 @@ impl ComposeRuntime {
             let stats = match stats {
                 Ok(stats) => stats,
                 Err(problem) => {
+                    usage.is_unknown = true;
                     usage.notes.push(problem.to_string());
                     continue;
                 }

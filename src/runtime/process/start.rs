@@ -1,9 +1,6 @@
 //! Starts services: what they need first, each under a keeper.
 
-use std::{
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::{process::Stdio, time::Duration};
 
 use futures::future::join_all;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -19,7 +16,8 @@ use super::{
 use crate::{
     platform::ServiceName,
     runtime::{
-        Applied, Before, Change, Desired, Problem, ServiceState, order, values::AppliedOutcome,
+        Applied, Before, Change, Desired, Problem, ServiceState, needs, order,
+        values::AppliedOutcome,
     },
 };
 
@@ -78,7 +76,7 @@ impl ProcessRuntime {
                         .iter()
                         .find(|desired| desired.service == *name)
                 })
-                .map(|desired| self.start_when_ready(desired, &names, change));
+                .map(|desired| self.start_when_ready(desired, change));
             done.extend(join_all(started).await);
         }
         // In the order asked.
@@ -88,57 +86,16 @@ impl ProcessRuntime {
     }
 
     /// Starts a service once what it needs (of what is applied with it) is up.
-    async fn start_when_ready(
-        &self,
-        desired: &Desired,
-        names: &[ServiceName],
-        change: Change<'_>,
-    ) -> Applied {
+    async fn start_when_ready(&self, desired: &Desired, change: Change<'_>) -> Applied {
         let name = &desired.service;
-        let needs = self.service(name).map(|service| service.needs.clone());
-        let needs = needs.unwrap_or_default();
-        for need in needs.iter().filter(|need| names.contains(need)) {
-            if let Err(reason) = self.wait_for(need, change).await {
-                return Applied {
-                    service: name.clone(),
-                    outcome: AppliedOutcome::Waits(reason),
-                    before: self.before(name),
-                };
-            }
+        if let Err(reason) = needs::wait(self, &self.platform, name, change, LOOK).await {
+            return Applied {
+                service: name.clone(),
+                outcome: AppliedOutcome::Waits(reason),
+                before: self.before(name),
+            };
         }
         self.start_one(desired).await
-    }
-
-    async fn wait_for(&self, need: &ServiceName, change: Change<'_>) -> Result<(), String> {
-        let is_one_shot = self.service(need).is_ok_and(|service| service.is_one_shot);
-        let begun = Instant::now();
-        loop {
-            let state = self.observed(need).state;
-            match &state {
-                ServiceState::Exited(exit) if is_one_shot && exit.is_success() => return Ok(()),
-                ServiceState::Running if !is_one_shot => {
-                    let is_up = match change.is_up {
-                        Some(is_up) => is_up(need.clone()).await,
-                        None => true,
-                    };
-                    if is_up {
-                        return Ok(());
-                    }
-                }
-                ServiceState::Absent | ServiceState::Exited(_) => {
-                    return Err(format!("it needs {need}, which is {}", state.as_str()));
-                }
-                _ => {}
-            }
-            if begun.elapsed() >= change.patience {
-                return Err(format!(
-                    "it needs {need}, which was not up within {} s (it is {})",
-                    change.patience.as_secs(),
-                    state.as_str()
-                ));
-            }
-            tokio::time::sleep(LOOK).await;
-        }
     }
 
     async fn start_one(&self, desired: &Desired) -> Applied {

@@ -79,8 +79,8 @@ impl ProcessRuntime {
             Ok(Some(record)) if record.stage == Stage::Running => record,
             Ok(_) => return Ok((usage, false)),
             Err(error) => {
-                usage.notes.push(error.to_string());
-                return Ok((usage, false));
+                let unknown = Usage::unknown(name.clone(), at, error.to_string());
+                return Ok((unknown, false));
             }
         };
         let processes = belonging(&record, here, all).map_err(failed)?;
@@ -90,6 +90,7 @@ impl ProcessRuntime {
         let pids = || processes.iter().map(|stat| stat.pid);
         usage.memory = Some(Bytes(pids().filter_map(members::memory).sum()));
         if pids().any(|pid| members::memory(pid).is_none() && Stat::of(pid).is_ok()) {
+            usage.is_unknown = true;
             usage
                 .notes
                 .push("some of its processes belong to others and are not counted".into());

@@ -88,6 +88,7 @@ pub fn plan(phases: Vec<PlannedPhase>, version: u64) -> Plan {
         created_at: Timestamp::now(),
         expires_at: Timestamp::now() + Duration::from_secs(1_800),
         phases,
+        is_loose: false,
         desired,
         deployed: Vec::new(),
         triggers: vec![Condition::MemoryAbove(Percent(85.0))],

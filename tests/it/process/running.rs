@@ -42,11 +42,10 @@ async fn what_is_needed_is_up_before_its_dependents_start() {
         })
     };
     let desired = place.runtime.resolve(&place.names).await;
+    let desired = desired.expect("known services");
     let change = Change {
-        desired: &desired.expect("known services"),
         is_up: Some(&is_up),
-        patience: PATIENCE,
-        on_command: None,
+        ..Change::of(&desired, PATIENCE)
     };
     let applied = place.runtime.apply(change).await.expect("known services");
     assert_eq!(

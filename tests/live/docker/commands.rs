@@ -42,10 +42,8 @@ async fn a_command_is_written_down_before_it_acts() {
     let desired = world.resolved(&["api"]).await;
     let apply = async |on_command: openpolicy_mcp::runtime::OnCommand<'_>| {
         let change = Change {
-            desired: &desired,
-            is_up: None,
-            patience: PATIENCE,
             on_command: Some(on_command),
+            ..Change::of(&desired, PATIENCE)
         };
         world.runtime.apply(change).await.expect("applied")
     };
@@ -98,9 +96,6 @@ async fn child_that_applies() {
         .with_shim(Path::new(BINARY));
     let desired: Vec<openpolicy_mcp::runtime::Desired> = desired;
     let change = Change {
-        desired: &desired,
-        is_up: None,
-        patience: PATIENCE,
         on_command: Some(&|command| {
             fs::write(
                 place.join("command.new"),
@@ -110,6 +105,7 @@ async fn child_that_applies() {
             fs::rename(place.join("command.new"), place.join("command")).expect("a file");
             Ok(())
         }),
+        ..Change::of(&desired, PATIENCE)
     };
     let _ = runtime.apply(change).await;
 }

@@ -210,12 +210,7 @@ async fn an_engine_that_is_away_is_told_and_found_again() {
     );
     assert!(world.runtime.target().await.is_err());
     assert!(world.runtime.capture(&[service("api")]).await.is_err());
-    let change = openpolicy_mcp::runtime::Change {
-        desired: &desired,
-        is_up: None,
-        patience: PATIENCE,
-        on_command: None,
-    };
+    let change = openpolicy_mcp::runtime::Change::of(&desired, PATIENCE);
     assert!(world.runtime.apply(change).await.is_err());
     let back = world.runtime.restore(&before).await;
     assert!(back.map_or(true, |back| failure(&back).contains("docker.sock")));
@@ -282,12 +277,7 @@ async fn an_engine_behind_tls_is_reached_with_its_certificates() {
     let far = runtime(at(Some(folder))).await;
     let names = [service("api")];
     let desired = far.resolve(&names).await.expect("resolved");
-    let change = Change {
-        desired: &desired,
-        is_up: None,
-        patience: PATIENCE,
-        on_command: None,
-    };
+    let change = Change::of(&desired, PATIENCE);
     let applied = far.apply(change).await.expect("applied");
     assert_eq!(applied[0].outcome, AppliedOutcome::Started);
     let seen = far.observe(&names).await.expect("observed");

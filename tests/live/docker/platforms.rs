@@ -48,12 +48,7 @@ async fn deployed(world: World, services: usize) {
                 .filter_map(|one| one.problem.as_ref())
                 .collect();
             assert!(faults.is_empty(), "{}: {faults:?}", phase.name);
-            let change = Change {
-                desired: &desired,
-                is_up: None,
-                patience: PATIENCE,
-                on_command: None,
-            };
+            let change = Change::of(&desired, PATIENCE);
             let applied = runtime.apply(change).await.expect("applied");
             for one in &applied {
                 assert_eq!(one.outcome, AppliedOutcome::Started, "{one:?}");

@@ -96,7 +96,11 @@ async fn restored_in_full(world: World, image: &str) {
         aliases.contains("front") && aliases.contains("api"),
         "{aliases}"
     );
-    world.runtime.release(&[before]).await.expect("released");
+    world
+        .runtime
+        .release(&[before], &[])
+        .await
+        .expect("released");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -183,12 +183,7 @@ impl World {
     }
 
     pub async fn apply_these(&self, desired: &[Desired]) -> Vec<Applied> {
-        let change = Change {
-            desired,
-            is_up: None,
-            patience: PATIENCE,
-            on_command: None,
-        };
+        let change = Change::of(desired, PATIENCE);
         self.runtime.apply(change).await.expect("applied")
     }
 
