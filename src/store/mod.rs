@@ -4,11 +4,14 @@ pub mod filesystem;
 pub mod history;
 pub mod journal;
 pub mod lock;
+pub mod private;
 pub mod site;
+pub mod sqlite;
 pub mod state;
 
-pub use history::{History, StoreError};
+pub use history::{History, HistoryError};
 pub use journal::{Journal, JournalError};
 pub use lock::{Holder, Lock, LockError};
 pub use site::Site;
+pub use sqlite::Fault;
 pub use state::{StateError, StateFolder};

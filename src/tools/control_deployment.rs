@@ -65,11 +65,14 @@ impl From<Action> for Verb {
 async fn call(context: &Context, sent: Value) -> Outcome {
     let asked: Arguments = arguments::read(sent)?;
     let run = deployment::run_number("run", &asked.run)?;
-    let deployments = deployment::deployments(context)?;
-    let seen = deployments.look(run)?;
+    let deployments = deployment::deployments(context).await?;
+    let seen = deployments.look(run).await?;
     // Stopping what goes wrong is free to everyone; going on in production is not.
     let is_for_a_person = !matches!(asked.action, Action::Pause | Action::Abort);
-    if is_for_a_person && !context.has_proven() && deployments.needs_person(&seen.row.target)? {
+    if is_for_a_person
+        && !context.has_proven()
+        && deployments.needs_person(&seen.row.target).await?
+    {
         let verb = Verb::from(asked.action).as_str();
         return Err(ToolError::new(
             ErrorCode::NeedsApproval,
@@ -83,11 +86,10 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     deployments
         .ask(run, asked.action.into(), context.by(), reason)
         .await?;
-    let seen = deployments.look(run)?;
+    let seen = deployments.look(run).await?;
     let mut answer = Answer::new(Budget::DEFAULT);
     deployment::put_run(&mut answer, context, &seen, 4);
-    let waiting = deployments.journal().asked(run);
-    if waiting.is_ok_and(|asked| !asked.is_empty()) {
+    if deployments.is_asked(run).await? {
         answer.warn("it is asked for, and done when the action at work has ended");
     }
     Ok(answer)

@@ -55,7 +55,7 @@ struct Arguments {
 
 async fn call(context: &Context, sent: Value) -> Outcome {
     let asked: Arguments = arguments::read(sent)?;
-    let deployments = deployment::deployments(context)?;
+    let deployments = deployment::deployments(context).await?;
     let run = deployments
         .begin(
             &asked.digest,
@@ -65,14 +65,14 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         )
         .await?;
     let until = deployment::until(context, asked.wait);
-    let mut seen = deployments.look(run.id)?;
+    let mut seen = deployments.look(run.id).await?;
     while seen.reading.state.status.is_active()
         && !seen.is_interrupted()
         && std::time::Instant::now() < until
     {
         let seq = seen.reading.state.last_seq;
         deployments.wait(run.id, seq, until).await?;
-        seen = deployments.look(run.id)?;
+        seen = deployments.look(run.id).await?;
     }
     let mut answer = Answer::new(Budget::DEFAULT);
     deployment::put_run(&mut answer, context, &seen, 6);
