@@ -1,6 +1,7 @@
 //! What can be done with deployments: plan, begin, look, ask. Every process that shares the state
 //! folder sees the same.
 
+mod approvals;
 mod plans;
 
 use std::{
@@ -22,6 +23,8 @@ use super::{
     requests::Verb,
     state::Status,
 };
+pub use approvals::Question;
+
 use crate::{
     health::Watch,
     platform::model::{Database, Environment},

@@ -38,6 +38,8 @@ CREATE TABLE IF NOT EXISTS progress (
 CREATE TABLE IF NOT EXISTS intervention (
     id INTEGER PRIMARY KEY AUTOINCREMENT, target TEXT NOT NULL, at INTEGER NOT NULL,
     what TEXT NOT NULL, asked_by TEXT NOT NULL, reason TEXT, services TEXT NOT NULL, outcome TEXT);
+CREATE TABLE IF NOT EXISTS approval (
+    request INTEGER PRIMARY KEY, question INTEGER NOT NULL, way TEXT NOT NULL);
 ";
 
 pub fn migrate(connection: &mut Connection) -> Result<(), JournalError> {
