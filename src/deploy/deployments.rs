@@ -22,6 +22,7 @@ use super::{
     progress::Progress,
     requests::Verb,
     state::Status,
+    ways_back,
 };
 pub use approvals::Question;
 
@@ -133,6 +134,13 @@ impl Seen {
             false => self.reading.state.status.as_str(),
         }
     }
+}
+
+/// A dump that was made, and older ones that it put away.
+pub struct BackedUp {
+    pub made: Made,
+    /// Names; or why they could not be removed.
+    pub removed: Result<Vec<String>, String>,
 }
 
 /// What a run has become of a plan.
@@ -328,11 +336,21 @@ impl Deployments {
     pub async fn back_up(
         &self,
         databases: &[Database],
-    ) -> Result<Vec<Result<Made, String>>, DeployError> {
+    ) -> Result<Vec<Result<BackedUp, String>>, DeployError> {
         let runtime = self.runtime()?;
+        let folder = self.site.backups();
+        let keep = self.watch.platform().backup.keep;
         let mut all = Vec::new();
         for database in databases {
-            all.push(backup::make(runtime, &self.site.backups(), database, None).await);
+            let made = backup::make(runtime, &folder, database, None).await;
+            all.push(made.map(|made| {
+                let wanted = |run| ways_back::is_wanted(&self.journal, run);
+                let removed = backup::retire(&folder, &made, keep, wanted);
+                BackedUp {
+                    removed: removed.map_err(|error| error.to_string()),
+                    made,
+                }
+            }));
         }
         Ok(all)
     }
