@@ -179,6 +179,7 @@ pub async fn drive(order: DriveOrder, run: i64) -> Result<(), AppError> {
         runtime: Arc::clone(watch.runtime().map_err(|problem| failed(&problem))?),
         look: sense::of(Arc::clone(&watch), own_catalog),
         backups: site.backups(),
+        backups_kept: watch.platform().backup.keep,
         tuning: Tuning::default(),
     };
     match engine.drive(run, own, &shutdown).await {

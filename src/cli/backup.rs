@@ -11,7 +11,11 @@ use super::{
     output::{note, say},
 };
 use crate::{
-    deploy::{DeployError, backup::Made},
+    deploy::{
+        DeployError,
+        backup::{self, Made},
+        deployments::BackedUp,
+    },
     platform::model::Database,
     tools::{ErrorCode, ToolError, arguments::near, platform},
 };
@@ -49,6 +53,7 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<(), Failure> {
     block_on(async {
         let deployments = asked.deployments().await?;
         let failed = |error: DeployError| asked.failure(error);
+        let platform = asked.platform()?;
         if arguments.list {
             let all = deployments.backups().map_err(failed)?;
             if arguments.json {
@@ -57,9 +62,13 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<(), Failure> {
             if all.is_empty() {
                 note("there are no backups");
             }
+            let keep = platform.backup.keep;
+            note(format!(
+                "of each database {}, and those made before a run that can be taken back",
+                backup::kept_words(keep)
+            ));
             return all.iter().try_for_each(tell);
         }
-        let platform = asked.platform()?;
         let named = &platform.backup.databases;
         let chosen: Vec<Database> = match arguments.services.as_slice() {
             [] => named.clone(),
@@ -81,8 +90,7 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<(), Failure> {
         let mut is_fine = true;
         for (database, made) in chosen.iter().zip(&made) {
             match made {
-                Ok(made) if arguments.json => say(json!(made))?,
-                Ok(made) => tell(made)?,
+                Ok(done) => told(done, platform.backup.keep, arguments.json)?,
                 Err(reason) => {
                     is_fine = false;
                     note(format!(
@@ -94,6 +102,32 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<(), Failure> {
         }
         if is_fine { Ok(()) } else { Err(Failure::Said) }
     })
+}
+
+/// What was made, and what it put away.
+fn told(done: &BackedUp, keep: usize, json: bool) -> Result<(), Failure> {
+    let removed = match &done.removed {
+        Ok(removed) => removed.as_slice(),
+        Err(reason) => {
+            note(format!("older backups could not be removed: {reason}"));
+            &[]
+        }
+    };
+    if json {
+        let mut fields = json!(done.made);
+        if !removed.is_empty() {
+            fields["removed"] = json!(removed);
+        }
+        return say(fields);
+    }
+    tell(&done.made)?;
+    for name in removed {
+        say(format_args!(
+            "{name}  removed: {}",
+            backup::kept_words(keep)
+        ))?;
+    }
+    Ok(())
 }
 
 fn tell(made: &Made) -> Result<(), Failure> {

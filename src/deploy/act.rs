@@ -21,6 +21,7 @@ use super::{
     plan::PlannedPhase,
     progress::Progress,
     watching::Watching,
+    ways_back,
 };
 use crate::{
     health::Verdict,
@@ -101,22 +102,35 @@ impl Act<'_> {
         };
         let engine = self.engine;
         let run = Some(self.book.run);
-        let made = backup::make(&engine.runtime, &engine.backups, database, run).await;
-        self.book.write(match made {
-            Ok(made) => Event::BackupMade {
-                index,
-                name: made.name,
-                objects: made.objects,
-            },
-            Err(reason) => Event::BackupFailed {
-                index,
-                reason: format!(
+        let made = match backup::make(&engine.runtime, &engine.backups, database, run).await {
+            Ok(made) => made,
+            Err(reason) => {
+                let reason = format!(
                     "no backup of {} in {}: {reason}",
                     database.name, database.service
-                ),
-            },
+                );
+                return Ok(self.book.write(Event::BackupFailed { index, reason })?);
+            }
+        };
+        self.book.write(Event::BackupMade {
+            index,
+            name: made.name.clone(),
+            objects: made.objects,
         })?;
-        Ok(())
+        let wanted = |run| ways_back::is_wanted(&engine.journal, run);
+        let text = match backup::retire(&engine.backups, &made, engine.backups_kept, wanted) {
+            Ok(removed) if removed.is_empty() => return Ok(()),
+            Ok(removed) => format!(
+                "older backups of {} in {} were removed ({}): {}",
+                database.name,
+                database.service,
+                backup::kept_words(engine.backups_kept),
+                removed.join(", ")
+            ),
+            // More is kept than is needed.
+            Err(error) => format!("older backups could not be removed: {error}"),
+        };
+        Ok(self.book.write(Event::Note { text })?)
     }
 
     async fn apply(&self, phase: usize, step: usize) -> Result<(), DriveError> {

@@ -27,6 +27,8 @@ use crate::{
 
 /// A dump or its way back may take so long.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// What was not verified for so long never is.
+const LEFT_FOR_LOST: Duration = Duration::from_secs(24 * 60 * 60);
 /// Of what a program said, when it failed.
 const LONGEST_SAID: usize = 300;
 
@@ -150,6 +152,82 @@ pub fn kept(folder: &Path) -> io::Result<Vec<Made>> {
     Ok(all)
 }
 
+/// What goes once this one was made: of its database all but the newest `keep`, and never one of a run
+/// that can still be taken back. Pure.
+pub fn outdated<'a>(
+    all: &'a [Made],
+    made: &Made,
+    keep: usize,
+    is_wanted: impl Fn(i64) -> bool,
+) -> Vec<&'a Made> {
+    let is_of_it = |one: &&Made| {
+        one.database.service == made.database.service && one.database.name == made.database.name
+    };
+    let mut of_it: Vec<&Made> = all.iter().filter(is_of_it).collect();
+    of_it.sort_by_key(|one| std::cmp::Reverse(one.at));
+    of_it
+        .into_iter()
+        .skip(keep.max(1))
+        // What was made last was read back a moment ago: it stays whatever the clock says.
+        .filter(|one| one.name != made.name && !one.run.is_some_and(&is_wanted))
+        .collect()
+}
+
+/// How many stay, in words.
+pub fn kept_words(keep: usize) -> String {
+    match keep {
+        0 | 1 => "the newest stays".to_owned(),
+        many => format!("the newest {many} stay"),
+    }
+}
+
+/// Removes a dump.
+pub fn remove(folder: &Path, made: &Made) -> io::Result<()> {
+    let file = folder.join(&made.name);
+    // The manifest first: what has none is no backup.
+    for path in [manifest_of(&file), file] {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            // Another process was faster.
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Removes what was begun long ago and never verified: whoever made it was lost.
+fn remove_leftovers(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_dump = path.extension().is_some_and(|ending| ending == "dump");
+        let age = fs::metadata(&path)
+            .and_then(|about| about.modified())
+            .ok()
+            .and_then(|at| at.elapsed().ok());
+        if is_dump && !manifest_of(&path).exists() && age.is_some_and(|age| age > LEFT_FOR_LOST) {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what is outdated by a dump that was just made; the names of what went.
+pub fn retire(
+    folder: &Path,
+    made: &Made,
+    keep: usize,
+    is_wanted: impl Fn(i64) -> bool,
+) -> io::Result<Vec<String>> {
+    remove_leftovers(folder)?;
+    let all = kept(folder)?;
+    let mut removed = Vec::new();
+    for one in outdated(&all, made, keep, is_wanted) {
+        remove(folder, one)?;
+        removed.push(one.name.clone());
+    }
+    Ok(removed)
+}
+
 /// Whether the file is still what was verified.
 pub fn check(folder: &Path, made: &Made) -> Result<(), String> {
     let (bytes, sha256) = measured(&folder.join(&made.name))
@@ -236,4 +314,77 @@ fn plain(name: &str) -> String {
             _ => '_',
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::ServiceName;
+
+    fn dump(at: i64, database: &str, run: Option<i64>) -> Made {
+        Made {
+            name: format!("{at}-db-{database}.dump"),
+            at: Timestamp::from_millisecond(at).expect("a time"),
+            run,
+            database: Database {
+                service: ServiceName("db".into()),
+                name: database.into(),
+                user: "reader".into(),
+            },
+            bytes: 1,
+            sha256: String::new(),
+            objects: 1,
+        }
+    }
+
+    fn going(all: &[Made], made: &Made, keep: usize) -> Vec<i64> {
+        // Run 7 can be taken back, run 3 not any more.
+        let outdated = outdated(all, made, keep, |run| run == 7);
+        let mut times: Vec<i64> = outdated.iter().map(|one| one.at.as_millisecond()).collect();
+        times.sort();
+        times
+    }
+
+    #[test]
+    fn the_newest_of_a_database_stay_and_what_a_way_back_needs() {
+        let all = [
+            dump(1, "core", None),
+            dump(2, "core", Some(3)),
+            dump(3, "core", Some(7)),
+            dump(4, "other", None),
+            dump(5, "core", None),
+            dump(6, "core", None),
+        ];
+        let newest = &all[5];
+        assert_eq!(going(&all, newest, 1), [1, 2, 5]);
+        assert_eq!(going(&all, newest, 2), [1, 2]);
+        assert_eq!(going(&all, newest, 10), [0; 0]);
+        // None is never all.
+        assert_eq!(going(&all, newest, 0), [1, 2, 5]);
+        // A clock that went back does not cost what was just made.
+        assert_eq!(going(&all, &all[0], 1), [2, 5]);
+        assert_eq!(going(&all, &all[3], 1), [0; 0]);
+    }
+
+    #[test]
+    fn what_is_removed_is_gone_with_its_manifest_and_half_a_dump_only_when_it_is_old() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = folder.path();
+        for one in [dump(1, "core", None), dump(2, "core", None)] {
+            let file = place.join(&one.name);
+            fs::write(&file, "x").expect("a file");
+            fs::write(manifest_of(&file), serde_json::to_vec(&one).expect("JSON")).expect("it");
+        }
+        let (lost, young) = (place.join("9-db-core.dump"), place.join("8-db-core.dump"));
+        fs::write(&young, "half").expect("a file");
+        let file = File::create(&lost).expect("a file");
+        let yesterday = std::time::SystemTime::now() - 2 * LEFT_FOR_LOST;
+        file.set_modified(yesterday).expect("a time");
+        let removed = retire(place, &dump(2, "core", None), 1, |_| false).expect("done");
+        assert_eq!(removed, ["1-db-core.dump"]);
+        assert!(young.exists() && !lost.exists());
+        let left = kept(place).expect("a folder");
+        assert_eq!(left.len(), 1);
+        assert!(!place.join("1-db-core.dump").exists());
+    }
 }

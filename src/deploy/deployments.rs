@@ -1,9 +1,8 @@
 //! What can be done with deployments: plan, begin, look, ask. Every process that shares the state
 //! folder sees the same.
 
+mod approvals;
 mod plans;
-
-pub use plans::Kept;
 
 use std::{
     path::PathBuf,
@@ -22,7 +21,11 @@ use super::{
     progress::Progress,
     requests::Verb,
     state::Status,
+    ways_back,
 };
+pub use approvals::Question;
+pub use plans::Kept;
+
 use crate::{
     digest,
     health::Watch,
@@ -139,6 +142,13 @@ impl Seen {
             false => self.reading.state.status.as_str(),
         }
     }
+}
+
+/// A dump that was made, and older ones that it put away.
+pub struct BackedUp {
+    pub made: Made,
+    /// Names; or why they could not be removed.
+    pub removed: Result<Vec<String>, String>,
 }
 
 /// What a run has become of a plan.
@@ -385,11 +395,21 @@ impl Deployments {
     pub async fn back_up(
         &self,
         databases: &[Database],
-    ) -> Result<Vec<Result<Made, String>>, DeployError> {
+    ) -> Result<Vec<Result<BackedUp, String>>, DeployError> {
         let runtime = self.runtime()?;
+        let folder = self.site.backups();
+        let keep = self.watch.platform().backup.keep;
         let mut all = Vec::new();
         for database in databases {
-            all.push(backup::make(runtime, &self.site.backups(), database, None).await);
+            let made = backup::make(runtime, &folder, database, None).await;
+            all.push(made.map(|made| {
+                let wanted = |run| ways_back::is_wanted(&self.journal, run);
+                let removed = backup::retire(&folder, &made, keep, wanted);
+                BackedUp {
+                    removed: removed.map_err(|error| error.to_string()),
+                    made,
+                }
+            }));
         }
         Ok(all)
     }

@@ -52,6 +52,8 @@ pub struct Engine {
     pub look: Look,
     /// Where dumps of databases are kept.
     pub backups: PathBuf,
+    /// So many of each database stay.
+    pub backups_kept: usize,
     pub tuning: Tuning,
 }
 

@@ -25,6 +25,9 @@ pub enum Event {
     Approved {
         by: String,
         phase: Option<usize>,
+        /// How they were asked; older entries do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        way: Option<Way>,
     },
     /// A phase that a person has to approve is next.
     ApprovalAsked {
@@ -138,6 +141,42 @@ pub enum Event {
     Note {
         text: String,
     },
+}
+
+/// How a person was asked for an approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// On a terminal.
+    Terminal,
+    /// On a terminal, and they typed the passphrase.
+    Passphrase,
+    /// By a request of this server to their client, `elicitation/create`.
+    Elicitation,
+    /// By a call that ended with a question, `input_required`.
+    InputRequired,
+}
+
+impl Way {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Terminal => "terminal",
+            Self::Passphrase => "passphrase",
+            Self::Elicitation => "elicitation",
+            Self::InputRequired => "input_required",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        [
+            Self::Terminal,
+            Self::Passphrase,
+            Self::Elicitation,
+            Self::InputRequired,
+        ]
+        .into_iter()
+        .find(|way| way.as_str() == name)
+    }
 }
 
 /// Which hook of which phase.

@@ -2,7 +2,7 @@
 
 use super::{
     book::Book,
-    event::{EndState, Event, HookOutcome},
+    event::{EndState, Event, HookOutcome, Way},
     plan::Kind,
     state::Status,
 };
@@ -87,8 +87,20 @@ pub fn take(book: &Book, request: &Request) -> Result<(), JournalError> {
     match Verb::named(&request.verb) {
         _ if status.is_over() => {}
         Some(Verb::Approve) if status == Status::AwaitingApproval => {
-            let phase = asked_phase(book);
-            book.write(Event::Approved { by, phase })?;
+            let question = book.state().question;
+            match &request.approval {
+                // The person was asked about something else, which is decided by now.
+                Some(given) if Some(given.question) != question => book.write(Event::Note {
+                    text: format!(
+                        "an approval by {by} was of an earlier question; it approved nothing"
+                    ),
+                })?,
+                given => {
+                    let phase = asked_phase(book);
+                    let way = given.as_ref().and_then(|given| Way::named(&given.way));
+                    book.write(Event::Approved { by, phase, way })?;
+                }
+            }
         }
         Some(Verb::Pause) if status == Status::Running => book.write(Event::Paused {
             by,

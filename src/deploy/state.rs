@@ -81,6 +81,8 @@ pub struct RunState {
     pub is_paused: bool,
     /// A hook of which nobody knows whether it ran.
     pub open_hook: Option<HookAt>,
+    /// The entry that asked a person for an approval, until somebody gave it.
+    pub question: Option<i64>,
     pub driver: Option<RunningCommand>,
     /// A driver may take it without being told: it is new, or somebody decided.
     pub is_released: bool,
@@ -171,6 +173,7 @@ impl RunState {
             failure: None,
             is_paused: false,
             open_hook: None,
+            question: None,
             driver: None,
             is_released: true,
             drivers: 0,
@@ -202,18 +205,14 @@ impl RunState {
                 self.reason.clone_from(reason);
                 if *awaits_approval {
                     self.status = Status::AwaitingApproval;
+                    self.question = Some(entry.seq);
                 }
             }
-            Event::Approved { phase: None, .. } => {
-                self.is_released = true;
-                self.status = self.working();
-            }
-            Event::Approved {
-                phase: Some(phase), ..
-            } => {
-                if let Some(phase) = self.phases.get_mut(*phase) {
+            Event::Approved { phase, .. } => {
+                if let Some(phase) = phase.and_then(|phase| self.phases.get_mut(phase)) {
                     phase.is_approved = true;
                 }
+                self.question = None;
                 self.is_released = true;
                 self.status = self.working();
             }
@@ -272,7 +271,10 @@ impl RunState {
                     self.reason.clone_from(reason);
                 }
             }
-            Event::ApprovalAsked { .. } => self.status = Status::AwaitingApproval,
+            Event::ApprovalAsked { .. } => {
+                self.status = Status::AwaitingApproval;
+                self.question = Some(entry.seq);
+            }
             Event::Stuck { reason } => {
                 self.status = Status::Stuck;
                 self.reason = Some(reason.clone());

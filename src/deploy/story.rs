@@ -19,11 +19,11 @@ pub fn line(plan: &Plan, entry: &Entry) -> Option<String> {
     Some(match &entry.event {
         Event::Created { by, .. } => format!("begun by {by}"),
         Event::ApprovalAsked { phase: at } => format!("{}: a person has to approve it", phase(at)),
-        Event::Approved { by, phase: None } => format!("approved by {by}"),
-        Event::Approved {
-            by,
-            phase: Some(at),
-        } => format!("{}: approved by {by}", phase(at)),
+        Event::Approved { by, phase: at, way } => {
+            let how = way.map_or_else(String::new, |way| format!(" ({})", way.as_str()));
+            let what = at.map_or_else(String::new, |at| format!("{}: ", phase(&at)));
+            format!("{what}approved by {by}{how}")
+        }
         Event::Driving { process, .. } => format!("driven by process {}", process.pid),
         Event::CommandBegun { .. } | Event::GateBegun { .. } => return None,
         Event::BackupMade {

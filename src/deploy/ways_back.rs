@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     runtime::{Before, Problem},
-    store::{Journal, journal::RunRow},
+    store::{Journal, JournalError, journal::RunRow},
 };
 
 /// So many runs of a target, newest first, can be taken back with everything that they need.
@@ -24,6 +24,19 @@ pub(super) async fn release_old(engine: &Engine, target: &str) {
     if let Err(problem) = released {
         tracing::warn!(%problem, "What older runs kept was not let go of");
     }
+}
+
+/// Whether what a run kept is still wanted: it is not over, or one of the newest of its target. Where
+/// that cannot be told it is.
+pub(super) fn is_wanted(journal: &Journal, run: i64) -> bool {
+    let looked = || -> Result<bool, JournalError> {
+        let Some(row) = journal.run(run)? else {
+            return Ok(false);
+        };
+        let (rows, _) = journal.runs(&row.target, None, KEPT)?;
+        Ok(row.is_open || rows.iter().any(|one| one.id == run))
+    };
+    looked().unwrap_or(true)
 }
 
 /// What only old runs need, and what newer ones do.

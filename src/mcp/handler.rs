@@ -10,11 +10,11 @@ use std::{
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
-        CompleteResult, CustomRequest, CustomResult, GetPromptRequestParams, GetPromptResponse,
-        Implementation, ListPromptsResult, ListResourceTemplatesResult, ListToolsResult,
-        PaginatedRequestParams, ProgressNotificationParam, ProgressToken, ProtocolVersion,
-        ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+        CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
+        CustomRequest, CustomResult, GetPromptRequestParams, GetPromptResponse, Implementation,
+        ListPromptsResult, ListResourceTemplatesResult, ListToolsResult, PaginatedRequestParams,
+        ProgressNotificationParam, ProgressToken, ProtocolVersion, ReadResourceRequestParams,
+        ReadResourceResponse, ServerCapabilities, ServerConfig, ServerResult,
     },
     service::{NotificationContext, Peer, RequestContext},
 };
@@ -22,8 +22,15 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tracing::Instrument;
 
-use super::{McpServer, parameters, prompts, resources};
-use crate::{answer::clean, tools::Caller};
+use super::{
+    McpServer,
+    asking::{Asking, Brought},
+    parameters, prompts, resources,
+};
+use crate::{
+    answer::clean,
+    tools::{Caller, asking::Asks},
+};
 
 /// The OpenMetadata token of a caller, as a transport hands it on. `Debug` does not show it.
 #[derive(Clone, Debug)]
@@ -38,14 +45,19 @@ pub struct CameOver(pub &'static str);
 pub struct AnswersOnce;
 
 impl McpServer {
-    /// `call` with what the protocol hands over: caller, cancellation, a span, progress.
+    /// `call` with what the protocol hands over: caller, cancellation, a span, progress, and what the
+    /// person at the client says.
     async fn call_of_request(
         &self,
         name: &str,
         arguments: Value,
         context: &RequestContext<RoleServer>,
-    ) -> CallToolResult {
-        let caller = caller(context);
+        brought: Brought,
+    ) -> CallToolResponse {
+        let mut caller = caller(context);
+        let (asks, questions) = Asks::new();
+        let asking = Asking::of(context, brought, self.put_questions());
+        caller.asks = asking.is_possible().then_some(asks);
         let over = came_over(context);
         let span = tracing::info_span!(
             "call",
@@ -60,13 +72,18 @@ impl McpServer {
         // A client that takes nothing but a plain JSON answer leaves no room for anything before it.
         let has_room = beside::<AnswersOnce>(context).is_none();
         let token = context.meta.get_progress_token().filter(|_| has_room);
-        let Some(token) = token else {
-            return call.await;
+        let progress = async {
+            match token {
+                Some(token) => self.tell_progress(&context.peer, token).await,
+                None => std::future::pending().await,
+            }
         };
-        tokio::select! {
+        let result = tokio::select! {
             result = call => result,
-            never = self.tell_progress(&context.peer, token) => match never {},
-        }
+            never = progress => match never {},
+            never = asking.serve(questions) => match never {},
+        };
+        asking.instead_of(result)
     }
 
     /// Tells now and then that a call still runs: clients start their own time-out again. How much
@@ -87,7 +104,9 @@ impl McpServer {
 }
 
 /// What a transport put beside the request: over HTTP it stands in the request's own extensions.
-fn beside<T: Clone + Send + Sync + 'static>(context: &RequestContext<RoleServer>) -> Option<T> {
+pub(super) fn beside<T: Clone + Send + Sync + 'static>(
+    context: &RequestContext<RoleServer>,
+) -> Option<T> {
     context.extensions.get::<T>().cloned().or_else(|| {
         context
             .extensions
@@ -101,6 +120,7 @@ fn caller(context: &RequestContext<RoleServer>) -> Caller {
     Caller {
         openmetadata_token: beside::<CallerToken>(context).map(|token| token.0),
         person: None,
+        asks: None,
     }
 }
 
@@ -176,10 +196,13 @@ impl ServerHandler for McpServer {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let arguments = request.arguments.map_or(Value::Null, Value::Object);
+        let brought = Brought {
+            responses: request.input_responses.unwrap_or_default(),
+            state: request.request_state,
+        };
         Ok(self
-            .call_of_request(&request.name, arguments, &context)
-            .await
-            .into())
+            .call_of_request(&request.name, arguments, &context, brought)
+            .await)
     }
 
     async fn list_prompts(
@@ -243,11 +266,19 @@ impl ServerHandler for McpServer {
             .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
         match parameters::of_unread(&request.method, request.params, is_new) {
             parameters::Unread::Call { name, arguments } => {
-                let mut result = self.call_of_request(&name, arguments, &context).await;
-                if !is_new {
-                    result.result_type = None;
-                }
-                serde_json::to_value(result)
+                // What a call came with beside its arguments was not read: nothing was brought.
+                let brought = Brought::default();
+                let called = self.call_of_request(&name, arguments, &context, brought);
+                let written = match called.await {
+                    CallToolResponse::Complete(mut result) => {
+                        if !is_new {
+                            result.result_type = None;
+                        }
+                        serde_json::to_value(result)
+                    }
+                    other => serde_json::to_value(ServerResult::from(other)),
+                };
+                written
                     .map(CustomResult::new)
                     .map_err(|_| ErrorData::internal_error("the result could not be written", None))
             }

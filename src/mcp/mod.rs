@@ -1,5 +1,6 @@
 //! The MCP edge: one service, and the transports that carry it.
 
+mod asking;
 pub mod guard;
 mod handler;
 pub mod http;

@@ -114,7 +114,7 @@ const TEMPLATES: &[Template] = &[
                 text: "where it failed and was not taken back by itself: show the plan, and do it only after the user agrees",
             },
         ],
-        ending: "Follow the run with get_deployment and `wait` until it is over or waits for somebody. Conclude with: what was deployed, what the gate read, what needs a person. An approval is given by a person on a terminal, never by a tool.",
+        ending: "Follow the run with get_deployment and `wait` until it is over or waits for somebody. Conclude with: what was deployed, what the gate read, what needs a person. An approval is given by a person: on a terminal, or where this server asks them at the client; never by an argument.",
     },
     Template {
         name: "document_dataset",

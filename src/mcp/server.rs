@@ -1,7 +1,7 @@
 //! The edge of every call: deadline, cancellation, span, panic guard, and the two forms of a reply.
 //!
 //! One value of `McpServer` answers all transports and all callers. It keeps no session: whatever
-//! a call needs comes with the call.
+//! a call needs comes with the call, but for the questions that it put to persons.
 
 use std::{
     sync::{Arc, OnceLock, PoisonError, RwLock},
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 
-use super::{Lazy, LazyCatalogs, Selection, listing};
+use super::{Lazy, LazyCatalogs, Selection, asking::PutQuestions, listing};
 use crate::{
     answer::clean,
     health::Watch,
@@ -37,6 +37,7 @@ struct Inner {
     catalogs: Arc<LazyCatalogs>,
     platform: Option<Followed>,
     longest_call: Duration,
+    put: Arc<PutQuestions>,
 }
 
 /// What is listed, until the platform file says otherwise.
@@ -72,6 +73,7 @@ impl McpServer {
                 catalogs,
                 platform: None,
                 longest_call: Context::LONGEST_CALL,
+                put: Arc::default(),
             }),
         }
     }
@@ -105,6 +107,7 @@ impl McpServer {
             catalogs: Arc::clone(&inner.catalogs),
             platform: inner.platform.clone(),
             longest_call: inner.longest_call,
+            put: Arc::clone(&inner.put),
         };
         alter(&mut altered);
         Self {
@@ -156,6 +159,11 @@ impl McpServer {
         if !is_same {
             followed.relisted.send_replace(());
         }
+    }
+
+    /// Questions that went out in the place of an answer.
+    pub(super) fn put_questions(&self) -> &PutQuestions {
+        &self.inner.put
     }
 
     pub(super) fn longest_call(&self) -> Duration {

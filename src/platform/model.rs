@@ -553,11 +553,28 @@ impl Severity {
 }
 
 /// Databases that are dumped.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backup {
     /// Also before each run that replaces a service that keeps one of them.
     pub before_run: bool,
+    /// So many dumps of each database stay, at least.
+    pub keep: usize,
     pub databases: Vec<Database>,
+}
+
+impl Default for Backup {
+    fn default() -> Self {
+        Self {
+            before_run: false,
+            keep: Self::KEPT,
+            databases: Vec::new(),
+        }
+    }
+}
+
+impl Backup {
+    /// Where the file does not say.
+    pub const KEPT: usize = 10;
 }
 
 /// A PostgreSQL database in a service.

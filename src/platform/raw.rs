@@ -379,6 +379,8 @@ record! {
     pub struct RawBackup {
         /// Also before each run that replaces a service that keeps one of them.
         before_run: bool,
+        /// So many dumps of each database stay; 10 without it.
+        keep: u32,
         databases: Vec<RawDatabase>,
     }
 }

@@ -7,7 +7,10 @@ use std::{
 
 use secrecy::SecretString;
 
-use super::{ErrorCode, ToolError};
+use super::{
+    ErrorCode, ToolError,
+    asking::{Asked, Asks, Reply},
+};
 use crate::{
     catalog::{Catalog, CatalogError, Catalogs, Snapshot},
     health::Watch,
@@ -20,6 +23,8 @@ pub struct Caller {
     pub openmetadata_token: Option<SecretString>,
     /// Who sits at the command line. No client of the protocol is one, whatever it sends.
     pub person: Option<Person>,
+    /// Where the person at the client can be asked something.
+    pub asks: Option<Asks>,
 }
 
 /// A person at the command line.
@@ -112,6 +117,19 @@ impl Context {
     pub fn has_proven(&self) -> bool {
         let person = self.caller.person.as_ref();
         person.is_some_and(|person| person.has_proven)
+    }
+
+    /// Whether the person at the client can be asked something.
+    pub fn can_ask(&self) -> bool {
+        self.caller.asks.is_some()
+    }
+
+    /// Asks the person at the client.
+    pub async fn ask(&self, question: Asked) -> Reply {
+        match &self.caller.asks {
+            Some(asks) => asks.ask(question).await,
+            None => Reply::None("this client cannot put a question to a person".into()),
+        }
     }
 
     /// Whether this server has a platform, readable or not.

@@ -6,11 +6,12 @@ use serde_json::Value;
 
 use super::{
     Call, Context, Effect, ErrorCode, Outcome, Tool, ToolError, Toolset, arguments, deploy_phase,
-    deployment, schema,
+    deployment::{self, approval},
+    schema,
 };
 use crate::{
     answer::{Answer, Budget},
-    deploy::requests::Verb,
+    deploy::{DeployError, Deployments, deployments::Seen, requests::Verb},
 };
 
 const NAME: &str = "control_deployment";
@@ -19,7 +20,8 @@ pub const TOOL: Tool = Tool {
     name: NAME,
     title: "Control a deployment",
     description: "Decides about a run: pause, resume (also an interrupted one), promote (past a gate \
-                  that holds), abort (rolls back), accept (as it stands).",
+                  that holds), abort (rolls back), accept (as it stands); request_approval asks the \
+                  person at this client, where a run waits for one.",
     toolset: Toolset::Deploy,
     effect: Effect::Write {
         destructive: true,
@@ -48,17 +50,20 @@ enum Action {
     Promote,
     Abort,
     Accept,
+    RequestApproval,
 }
 
-impl From<Action> for Verb {
-    fn from(action: Action) -> Self {
-        match action {
-            Action::Pause => Self::Pause,
-            Action::Resume => Self::Resume,
-            Action::Promote => Self::Promote,
-            Action::Abort => Self::Abort,
-            Action::Accept => Self::Accept,
-        }
+impl Action {
+    /// What is asked of the run; none where a person is asked first.
+    fn verb(self) -> Option<Verb> {
+        Some(match self {
+            Self::Pause => Verb::Pause,
+            Self::Resume => Verb::Resume,
+            Self::Promote => Verb::Promote,
+            Self::Abort => Verb::Abort,
+            Self::Accept => Verb::Accept,
+            Self::RequestApproval => return None,
+        })
     }
 }
 
@@ -67,13 +72,16 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let run = deployment::run_number("run", &asked.run)?;
     let deployments = deployment::deployments(context).await?;
     let seen = deployments.look(run).await?;
+    let Some(verb) = asked.action.verb() else {
+        return request_approval(context, &deployments, seen).await;
+    };
     // Stopping what goes wrong is free to everyone; going on in production is not.
-    let is_for_a_person = !matches!(asked.action, Action::Pause | Action::Abort);
+    let is_for_a_person = !matches!(verb, Verb::Pause | Verb::Abort);
     if is_for_a_person
         && !context.has_proven()
         && deployments.needs_person(&seen.row.target).await?
     {
-        let verb = Verb::from(asked.action).as_str();
+        let verb = verb.as_str();
         return Err(ToolError::new(
             ErrorCode::NeedsApproval,
             format!("the target is in production: a person decides about `{verb}`"),
@@ -83,14 +91,40 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         )));
     }
     let reason = asked.reason.as_deref();
-    deployments
-        .ask(run, asked.action.into(), context.by(), reason)
-        .await?;
+    deployments.ask(run, verb, context.by(), reason).await?;
     let seen = deployments.look(run).await?;
     let mut answer = Answer::new(Budget::DEFAULT);
     deployment::put_run(&mut answer, context, &seen, 4);
     if deployments.is_asked(run).await? {
         answer.warn("it is asked for, and done when the action at work has ended");
+    }
+    Ok(answer)
+}
+
+/// The action asks; what it comes to the person says, and no argument.
+async fn request_approval(context: &Context, deployments: &Deployments, seen: Seen) -> Outcome {
+    let run = seen.row.id;
+    if seen.question().is_none() {
+        return Err(DeployError::Refused {
+            verb: Verb::Approve.as_str(),
+            run,
+            reason: format!("it does not wait for an approval ({})", seen.status()),
+        }
+        .into());
+    }
+    if let Err(reason) = approval::may_ask(context, deployments, &seen).await? {
+        return Err(
+            ToolError::new(ErrorCode::NeedsApproval, reason).then(format!(
+                "`openpolicy-mcp approve {run}`; nothing was changed"
+            )),
+        );
+    }
+    let outcome = approval::ask(context, deployments, &seen).await?;
+    let seen = deployments.look(run).await?;
+    let mut answer = Answer::new(Budget::DEFAULT);
+    deployment::put_run(&mut answer, context, &seen, 4);
+    if let approval::Outcome::Waits(why) = outcome {
+        answer.warn(why);
     }
     Ok(answer)
 }

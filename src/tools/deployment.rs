@@ -1,5 +1,6 @@
 //! What the deployment tools share: who asks, which phases are meant, what a run is.
 
+pub mod approval;
 pub mod phase;
 
 use std::{
@@ -54,9 +55,14 @@ pub fn run_number(argument: &str, written: &str) -> Result<i64, ToolError> {
 /// Waits as long as the caller asked for, and as the call allows.
 pub fn until(context: &Context, wait: Option<u64>) -> Instant {
     let asked = Duration::from_secs(wait.unwrap_or(0).min(LONGEST_WAIT));
-    let allowed = context.deadline().checked_sub(FOR_THE_ANSWER);
-    let asked = Instant::now() + asked;
-    allowed.map_or(asked, |allowed| asked.min(allowed))
+    (Instant::now() + asked).min(latest(context))
+}
+
+/// Until when a call may wait for something.
+pub fn latest(context: &Context) -> Instant {
+    let now = Instant::now();
+    let latest = context.deadline().checked_sub(FOR_THE_ANSWER);
+    latest.map_or(now, |latest| latest.max(now))
 }
 
 /// Phases by name or number, in the order of the platform; all of them up to `through`; all
@@ -214,7 +220,7 @@ pub fn put_run(answer: &mut Answer, context: &Context, seen: &Seen, lines: usize
         answer.put("earlier_lines", skipped);
     }
     answer.put_list("timeline", told.into_iter().skip(skipped).collect());
-    if let Some(next) = next_step(seen) {
+    if let Some(next) = next_step(context, seen) {
         answer.put("next_step", next);
     }
 }
@@ -265,7 +271,7 @@ fn at_gate(planned: &PlannedPhase, now: &Progress) -> String {
 }
 
 /// What a reader can do now.
-fn next_step(seen: &Seen) -> Option<String> {
+fn next_step(context: &Context, seen: &Seen) -> Option<String> {
     let run = seen.row.id;
     if seen.is_interrupted() {
         return Some(format!(
@@ -275,7 +281,19 @@ fn next_step(seen: &Seen) -> Option<String> {
     }
     Some(match seen.reading.state.status {
         Status::AwaitingApproval => {
-            format!("a person approves it: `openpolicy-mcp approve {run}`; no tool can")
+            let command = format!("`openpolicy-mcp approve {run}` on a terminal");
+            match (seen.is_in_production(), context.can_ask()) {
+                (true, _) => format!(
+                    "a person with the passphrase of production approves it: {command}; no client can"
+                ),
+                (false, true) => format!(
+                    "a person approves it: control_deployment with run {run} and `request_approval` \
+                     asks the one at this client; or {command}"
+                ),
+                (false, false) => {
+                    format!("a person approves it: {command}; no argument of a tool does")
+                }
+            }
         }
         Status::Paused => format!(
             "control_deployment with run {run}: `resume` tries again, `promote` lets the gate \

@@ -4,6 +4,7 @@
 //! `tools/<name>.json` and a test holds the two together.
 
 pub mod arguments;
+pub mod asking;
 pub mod context;
 pub mod contract;
 pub mod error;

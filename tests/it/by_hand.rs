@@ -1,6 +1,7 @@
 //! Deployments by hand: the commands with the real binary over local processes. Nothing is left.
 
 mod approvals;
+mod backups;
 mod emergency;
 mod runs;
 

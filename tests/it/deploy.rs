@@ -1,6 +1,8 @@
 //! Deployments: the engine in a scripted world, under every fault that can be scripted.
 
 mod answers;
+#[cfg(target_os = "linux")]
+mod approvals;
 mod faults;
 mod gates;
 mod hooks;

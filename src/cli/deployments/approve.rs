@@ -19,7 +19,7 @@ use super::{
     terminal,
 };
 use crate::{
-    deploy::{DeployError, Deployments, Status, deployments::Seen, requests::Verb},
+    deploy::{DeployError, Deployments, Status, deployments::Seen, event::Way, requests::Verb},
     tools::{ToolError, deployment},
 };
 
@@ -94,15 +94,23 @@ async fn approve_for(
             )));
         }
         note(what(&seen));
-        match needs_proof(deployments, &target).await? {
-            true => terminal::or_left(move || prove(&format!("approve run {run}"))).await?,
-            false => {
-                let instead = "a person approves on one; no flag and no tool does";
-                terminal::or_left(|| terminal::confirm("Approve this?", instead)).await?;
+        let way = match needs_proof(deployments, &target).await? {
+            true => {
+                terminal::or_left(move || prove(&format!("approve run {run}"))).await?;
+                Way::Passphrase
             }
+            false => {
+                let instead = "a person approves on one; no flag and no argument does";
+                terminal::or_left(|| terminal::confirm("Approve this?", instead)).await?;
+                Way::Terminal
+            }
+        };
+        if let Some(question) = seen.question() {
+            let approved = deployments.approve(&question, way, context.by(), reason);
+            return approved.await.map_err(told);
         }
     }
-    // Where it waits for nothing, this says so.
+    // It waits for nothing: this says so.
     deployments
         .ask(run, Verb::Approve, context.by(), reason)
         .await

@@ -14,8 +14,14 @@ pub(super) fn backup(raw: &RawPlatform, names: &Names, reader: &mut Reader<'_>) 
     };
     let mut backup = Backup {
         before_run: raw.before_run.as_ref().is_some_and(|one| one.value),
-        databases: Vec::new(),
+        ..Backup::default()
     };
+    if let Some(keep) = &raw.keep {
+        match usize::try_from(keep.value) {
+            Ok(value) if value > 0 => backup.keep = value,
+            _ => reader.problem(keep.place, "no dump would stay", "write 1 or more"),
+        }
+    }
     for written in raw.databases.iter().flat_map(|all| &all.value) {
         let (Some(service), Some(database)) = (&written.service, &written.database) else {
             reader.problem(

@@ -1,7 +1,13 @@
 //! Deployments of real processes by the real binary, over MCP: clients that go, drivers that are
 //! killed, files that change, two who want the same.
 
-use std::{fmt::Write as _, net::TcpListener, path::Path, process::Command, time::Duration};
+use std::{
+    fmt::Write as _,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    process::Command,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -11,7 +17,7 @@ use crate::support::{
 };
 
 /// A platform of stand-ins in a folder of its own, whose processes end with it.
-struct Place {
+pub(super) struct Place {
     folder: tempfile::TempDir,
     ports: Vec<u16>,
 }
@@ -20,7 +26,7 @@ const SERVICES: [&str; 4] = ["db", "cache", "api", "web"];
 
 impl Place {
     /// `arguments`: more arguments of stand-ins, by service.
-    fn new(arguments: &[(&str, &str)], more: &str) -> Self {
+    pub(super) fn new(arguments: &[(&str, &str)], more: &str) -> Self {
         let held: Vec<TcpListener> = SERVICES
             .iter()
             .map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"))
@@ -71,11 +77,11 @@ impl Place {
         self.trust();
     }
 
-    fn file(&self) -> std::path::PathBuf {
+    pub(super) fn file(&self) -> std::path::PathBuf {
         self.folder.path().join("platform.yaml")
     }
 
-    fn state(&self) -> String {
+    pub(super) fn state(&self) -> String {
         self.folder.path().join("state").display().to_string()
     }
 
@@ -86,16 +92,33 @@ impl Place {
     }
 
     /// Changes the file as it was written, and trusts it.
-    fn change(&self, change: impl FnOnce(String) -> String) {
+    pub(super) fn change(&self, change: impl FnOnce(String) -> String) {
         let text = std::fs::read_to_string(self.file()).expect("a file");
         std::fs::write(self.file(), change(text)).expect("a file");
         self.trust();
     }
 
-    fn server(&self) -> Server {
-        let file = self.file().display().to_string();
-        let state = self.state();
-        let mut server = Server::start(
+    pub(super) fn server(&self) -> Server {
+        let mut server = self.unmet();
+        server.handshake("2025-06-18");
+        server
+    }
+
+    /// One over stdio that no client has shaken hands with.
+    pub(super) fn unmet(&self) -> Server {
+        self.served(&[])
+    }
+
+    /// One over HTTP, and where it listens.
+    pub(super) fn http(&self, more: &[&str]) -> (Server, SocketAddr) {
+        let mut server = self.served(&[&["--http", "127.0.0.1:0"], more].concat());
+        let address = server.listens();
+        (server, address)
+    }
+
+    fn served(&self, more: &[&str]) -> Server {
+        let (file, state) = (self.file().display().to_string(), self.state());
+        let all = [
             &[
                 "serve",
                 "--platform",
@@ -105,10 +128,9 @@ impl Place {
                 "--toolsets",
                 "all",
             ],
-            &[],
-        );
-        server.handshake("2025-06-18");
-        server
+            more,
+        ];
+        Server::start(&all.concat(), &[])
     }
 }
 

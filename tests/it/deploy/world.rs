@@ -158,6 +158,7 @@ impl World {
             runtime: Arc::clone(self) as Arc<dyn Runtime>,
             look: self.look(),
             backups: std::env::temp_dir(),
+            backups_kept: 10,
             tuning: Tuning {
                 look_every: Duration::from_secs(1),
                 ask_every: Duration::from_millis(100),
