@@ -3,6 +3,7 @@
 mod engines;
 mod faults;
 mod firing;
+mod gating;
 mod local;
 
 mod airflow;
