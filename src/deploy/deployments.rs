@@ -31,13 +31,14 @@ use crate::{
     platform::model::{Database, Environment},
     runtime::{Problem, Runtime},
     store::{
-        Journal, JournalError, Lock, Site,
+        Journal, JournalError, Site,
         journal::{Begun, Intervention, RunRow},
+        lease::{Held, Lease, Sign},
     },
 };
 
 /// How long a driver may take to take its run.
-const LONGEST_START: Duration = Duration::from_secs(10);
+const LONGEST_START: Duration = Duration::from_secs(20);
 /// Between two looks at the journal while something is waited for.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -104,6 +105,8 @@ pub struct Seen {
     pub row: RunRow,
     pub reading: Reading,
     pub is_driven: bool,
+    /// The last sign of life of a driver that has given none for too long.
+    pub silent: Option<Sign>,
     /// What its driver saw last, while one is at work.
     pub progress: Option<Progress>,
 }
@@ -314,11 +317,15 @@ impl Deployments {
     pub fn look(&self, run: i64) -> Result<Seen, DeployError> {
         let row = self.journal.run(run)?.ok_or(DeployError::NoRun(run))?;
         let lease = self.lease(&row.target);
-        let is_held = Lock::is_held(&lease)
+        let held = Lease::held(&lease)
             .map_err(|error| Problem::failed("looking whether the run is driven", error))?;
         let reading = book::read(&self.journal, run)?;
         // One target has one run that is not over.
-        let is_driven = is_held && !reading.state.status.is_over();
+        let is_driven = held == Held::Alive && !reading.state.status.is_over();
+        let silent = match held {
+            Held::Silent(sign) if reading.state.status.is_active() => Some(sign),
+            _ => None,
+        };
         let shown = match is_driven {
             true => self.journal.shown(run)?,
             false => None,
@@ -327,6 +334,7 @@ impl Deployments {
             // A newer version may show more than this one can read.
             progress: shown.and_then(|body| serde_json::from_str(&body).ok()),
             is_driven,
+            silent,
             row,
             reading,
         })
