@@ -8,20 +8,23 @@ use std::{
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{AppError, catalogs, listen_for_signals, platform};
 use crate::{
     deploy::{
         deployments::lease_path,
-        engine::{Driven, Engine, Tuning},
+        engine::{Driven, Engine, Leased, Tuning},
         sense,
     },
     runtime::{self, RunningCommand},
     settings::{
         CatalogSettings, Credential, Identity, OpenMetadataSettings, PlatformSettings, SnapshotUse,
     },
-    store::{Journal, Lock, LockError, Site, StateFolder},
+    store::{
+        Journal, LockError, Site, StateFolder,
+        lease::{self, Held, Lease},
+    },
 };
 
 /// Who looks whether a run is driven holds its lease for a moment: tried for so long.
@@ -165,9 +168,12 @@ pub async fn drive(order: DriveOrder, run: i64) -> Result<(), AppError> {
         .run(run)
         .map_err(|error| failed(&error))?
         .ok_or_else(|| failed(&format!("there is no run {run}")))?;
-    let _lease = take_lease(site, &row.target)
+    let (lease, taken_from) = take_lease(site, &row.target)
         .await
         .map_err(|error| failed(&error))?;
+    let lease = Arc::new(lease);
+    let _beating = AbortOnDropHandle::new(tokio::spawn(give_signs(Arc::clone(&lease))));
+    let is_held = Arc::clone(&lease);
     let opened = catalogs(&catalog, SnapshotUse::default(), Some(&state)).map(Arc::new);
     let opened = opened.map_err(|error| error.to_string());
     let own_catalog: sense::OwnCatalog = Arc::new(move || {
@@ -180,12 +186,20 @@ pub async fn drive(order: DriveOrder, run: i64) -> Result<(), AppError> {
         look: sense::of(Arc::clone(&watch), own_catalog),
         backups: site.backups(),
         backups_kept: watch.platform().backup.keep,
+        lease: Leased {
+            is_held: Arc::new(move || is_held.is_ours()),
+            taken_from,
+        },
         tuning: Tuning::default(),
     };
     match engine.drive(run, own, &shutdown).await {
         Ok(Driven::NotDecided) => Err(failed(
             &"its driver was lost: resume, roll back or accept it",
         )),
+        Ok(Driven::LostLease) => Err(failed(&format!(
+            "this process gave no sign of life for a while, and another took run {run} over: it is \
+             left to that one"
+        ))),
         Ok(Driven::Over | Driven::Waits | Driven::Stopped) => Ok(()),
         Err(error) => Err(failed(&error)),
     }
@@ -196,16 +210,40 @@ fn own_identity() -> Result<RunningCommand, runtime::Problem> {
     runtime::this_process("driver")
 }
 
-async fn take_lease(site: &Site, target: &str) -> Result<Lock, String> {
+/// The lease; and from whom it was taken over.
+async fn take_lease(site: &Site, target: &str) -> Result<(Lease, Option<String>), String> {
     let path = lease_path(site, target);
     let begun = std::time::Instant::now();
+    let told = |error: &dyn std::fmt::Display| format!("the run is not driven: {error}");
     loop {
-        match Lock::take(&path, &path.with_extension("json")) {
-            Ok(lease) => return Ok(lease),
-            Err(LockError::Held(_)) if begun.elapsed() < LONGEST_WAIT => {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            Err(error) => return Err(format!("the run is not driven: {error}")),
+        match Lease::take(&path) {
+            Ok(lease) => return Ok((lease, None)),
+            Err(LockError::Held(_)) if begun.elapsed() < LONGEST_WAIT => {}
+            Err(error) => return Err(told(&error)),
+        }
+        if let Held::Silent(silent) = Lease::held(&path).map_err(|error| told(&error))? {
+            let age = silent.age().as_secs();
+            tokio::time::sleep(lease::WATCHED).await;
+            let lease = Lease::take_over(&path, &silent).map_err(|error| told(&error))?;
+            let taken_from = format!(
+                "process {} had given no sign of life for {age} s: the run was taken over from it",
+                silent.process
+            );
+            return Ok((lease, Some(taken_from)));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// For as long as the lease is held.
+async fn give_signs(lease: Arc<Lease>) {
+    loop {
+        tokio::time::sleep(lease::BEAT).await;
+        if !lease.is_ours() {
+            return;
+        }
+        if let Err(error) = lease.beat() {
+            tracing::warn!(%error, "A sign of life could not be written");
         }
     }
 }

@@ -305,6 +305,7 @@ impl Act<'_> {
     fn is_interrupted(&self) -> bool {
         let is_deploying = self.book.state().status == super::Status::Running;
         self.shutdown.is_cancelled()
+            || !(self.engine.lease.is_held)()
             || (is_deploying && self.watching.fired().is_some())
             || self.book.asked().is_ok_and(|asked| !asked.is_empty())
     }

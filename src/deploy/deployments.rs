@@ -35,14 +35,15 @@ use crate::{
     },
     runtime::{Problem, Runtime},
     store::{
-        Fault, Journal, JournalError, Lock, Site,
+        Fault, Journal, JournalError, Site,
         journal::{Begun, Intervention, RunRow},
+        lease::{Held, Lease, Sign},
         sqlite,
     },
 };
 
 /// How long a driver may take to take its run.
-const LONGEST_START: Duration = Duration::from_secs(10);
+const LONGEST_START: Duration = Duration::from_secs(20);
 /// Between two looks at the journal while something is waited for.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -112,6 +113,8 @@ pub struct Seen {
     pub row: RunRow,
     pub reading: Reading,
     pub is_driven: bool,
+    /// The last sign of life of a driver that has given none for too long.
+    pub silent: Option<Sign>,
     /// What its driver saw last, while one is at work.
     pub progress: Option<Progress>,
 }
@@ -370,11 +373,15 @@ impl Deployments {
     pub async fn look(&self, run: i64) -> Result<Seen, DeployError> {
         let row = self.run(run).await?;
         let lease = self.lease(&row.target);
-        let is_held = Lock::is_held(&lease)
+        let held = Lease::held(&lease)
             .map_err(|error| Problem::failed("looking whether the run is driven", error))?;
         let reading = self.reading(run).await?;
         // One target has one run that is not over.
-        let is_driven = is_held && !reading.state.status.is_over();
+        let is_driven = held == Held::Alive && !reading.state.status.is_over();
+        let silent = match held {
+            Held::Silent(sign) if reading.state.status.is_active() => Some(sign),
+            _ => None,
+        };
         let shown = match is_driven {
             true => {
                 self.with_journal(move |journal| Ok(journal.shown(run)?))
@@ -386,6 +393,7 @@ impl Deployments {
             // A newer version may show more than this one can read.
             progress: shown.and_then(|body| serde_json::from_str(&body).ok()),
             is_driven,
+            silent,
             row,
             reading,
         })

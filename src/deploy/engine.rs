@@ -54,7 +54,17 @@ pub struct Engine {
     pub backups: PathBuf,
     /// So many of each database stay.
     pub backups_kept: usize,
+    pub lease: Leased,
     pub tuning: Tuning,
+}
+
+/// The lease that a driver holds.
+#[derive(Clone)]
+pub struct Leased {
+    /// Whether it still does.
+    pub is_held: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// From whom it was taken over, in words.
+    pub taken_from: Option<String>,
 }
 
 /// How driving ended.
@@ -68,6 +78,8 @@ pub enum Driven {
     Stopped,
     /// An earlier driver was lost, and nobody has decided what becomes of the run.
     NotDecided,
+    /// Another driver took the run over, while this one gave no sign of life.
+    LostLease,
 }
 
 /// Why driving broke off.
@@ -121,6 +133,9 @@ impl Engine {
             process: own,
             version: env!("CARGO_PKG_VERSION").into(),
         })?;
+        if let Some(text) = self.lease.taken_from.clone() {
+            book.write(Event::Note { text })?;
+        }
         let watching = Watching::new(&book, self.tuning);
         let act = Act {
             engine: self,
@@ -129,8 +144,15 @@ impl Engine {
             shutdown,
         };
         let driven = tokio::select! {
-            driven = self.steps(&act) => driven?,
+            driven = self.steps(&act) => driven,
             never = watching.run(&self.look) => match never {},
+        };
+        let driven = match driven {
+            // What the one writes that has the lease now is in the way of what this one would write.
+            Err(DriveError::Journal(JournalError::Conflict { .. })) if !(self.lease.is_held)() => {
+                Driven::LostLease
+            }
+            driven => driven?,
         };
         if driven == Driven::Over {
             ways_back::release_old(self, &book.plan.target).await;
@@ -141,6 +163,9 @@ impl Engine {
     async fn steps(&self, act: &Act<'_>) -> Result<Driven, DriveError> {
         let book = act.book;
         loop {
+            if !(self.lease.is_held)() {
+                return Ok(Driven::LostLease);
+            }
             for request in book.asked()? {
                 requests::take(book, &request)?;
             }

@@ -59,21 +59,9 @@ impl Lock {
         std::fs::write(holder, own.to_string())?;
         Ok(Self { _file: file })
     }
-
-    /// Whether a process has it now. Who looks has it for a moment, so `take` is tried again.
-    pub fn is_held(lock: &Path) -> std::io::Result<bool> {
-        if !lock.exists() {
-            return Ok(false);
-        }
-        match open(lock)?.try_lock_shared() {
-            Ok(()) => Ok(false),
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
-    }
 }
 
-fn open(path: &Path) -> std::io::Result<File> {
+pub(super) fn open(path: &Path) -> std::io::Result<File> {
     OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -81,7 +69,7 @@ fn open(path: &Path) -> std::io::Result<File> {
         .open(path)
 }
 
-fn who(path: &Path) -> Holder {
+pub(super) fn who(path: &Path) -> Holder {
     let written: Value = std::fs::read_to_string(path)
         .ok()
         .and_then(|text| serde_json::from_str(&text).ok())

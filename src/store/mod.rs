@@ -3,6 +3,7 @@
 pub mod filesystem;
 pub mod history;
 pub mod journal;
+pub mod lease;
 pub mod lock;
 pub mod private;
 pub mod site;

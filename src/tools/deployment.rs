@@ -274,9 +274,18 @@ fn at_gate(planned: &PlannedPhase, now: &Progress) -> String {
 fn next_step(context: &Context, seen: &Seen) -> Option<String> {
     let run = seen.row.id;
     if seen.is_interrupted() {
+        let what = match &seen.silent {
+            None => "was lost and nothing goes on by itself".to_owned(),
+            Some(sign) => format!(
+                "(process {}) has given no sign of life for {}: it goes on if that process does, and \
+                 loses the run to whoever is told to take it",
+                sign.process,
+                gate::length(Duration::from_secs(sign.age().as_secs()))
+            ),
+        };
         return Some(format!(
-            "its driver was lost and nothing goes on by itself: control_deployment with run {run} \
-             and `resume`, `abort` (rolls back) or `accept`"
+            "its driver {what}: control_deployment with run {run} and `resume`, `abort` (rolls back) \
+             or `accept`"
         ));
     }
     Some(match seen.reading.state.status {

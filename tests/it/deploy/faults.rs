@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use openpolicy_mcp::{
@@ -212,6 +212,47 @@ async fn a_driver_that_was_thought_dead_writes_nothing_more() {
         ),
         "{driven:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_loses_its_lease_anywhere_begins_nothing_more_and_leaves_the_run() {
+    let begun = |journal: &Journal, run| {
+        let entries = read(journal, run).entries;
+        let steps = entries.iter().filter(|entry| {
+            matches!(
+                entry.event,
+                Event::StepBegun { .. } | Event::RestoreBegun { .. } | Event::HookBegun { .. }
+            )
+        });
+        steps.count()
+    };
+    for ends in 0..operations().await {
+        // As far as a driver came whose last operation that was.
+        let (killed, kept) = (older_world(), journal());
+        let run = begin(&kept, plan(five_phases(), 2));
+        killed.kill_after(ends);
+        killed.drive(&kept, run).await;
+        let before = begun(&kept, run);
+
+        let (world, journal) = (older_world(), journal());
+        let run = begin(&journal, plan(five_phases(), 2));
+        world.lease_ends.store(ends, Ordering::SeqCst);
+        let driven = world.drive(&journal, run).await;
+        assert!(
+            matches!(driven, Some(Ok(Driven::LostLease))),
+            "{ends}: {driven:?}"
+        );
+        assert!(begun(&journal, run) <= before + 1, "{ends}");
+        // The other comes to the end.
+        world.lease_ends.store(u64::MAX, Ordering::SeqCst);
+        ask(&journal, run, "resume");
+        let driven = world.drive(&journal, run).await;
+        assert!(
+            matches!(driven, Some(Ok(Driven::Over))),
+            "{ends}: {driven:?}"
+        );
+        assert_eq!(status(&journal, run), "succeeded", "{ends}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::support::{
     runs::{self, begun, driver, planned, signal},
     server::{Server, trust},
+    waiting,
 };
 
 /// A platform of stand-ins in a folder of its own, whose processes end with it.
@@ -471,4 +472,73 @@ fn a_run_whose_driver_is_lost_is_taken_back_where_its_phase_says_so() {
     let seen = until(&mut server, &run, is("rolled_back"));
     let reason = seen["reason"].as_str().expect("a reason");
     assert!(reason.starts_with("its driver was lost"), "{reason}");
+}
+
+/// Whether a process is there and no zombie.
+fn is_there(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
+}
+
+#[test]
+fn a_driver_that_is_frozen_loses_its_run_and_leaves_it_when_it_goes_on() {
+    let slow = [("db", "--starts-in, 4s"), ("web", "--starts-in, 8s")];
+    let place = Place::new(&slow, "");
+    let mut server = place.server();
+    let (run, seen) = in_the_middle(&mut server);
+    let frozen = driver(&seen);
+    signal(frozen, "STOP");
+    let seen = until(&mut server, &run, is("interrupted"));
+    let next = seen["next_step"].as_str().expect("a next step");
+    assert!(
+        next.contains(&format!("process {frozen}")) && next.contains("no sign of life"),
+        "{next}"
+    );
+    let decided = json!({"run": run, "action": "resume", "reason": "it hangs"});
+    let decided = server.told("control_deployment", decided);
+    assert_eq!(decided["state"], "running", "{decided}");
+    let seen = until(&mut server, &run, |seen| {
+        seen["timeline"].to_string().contains("api started")
+    });
+    let other = driver(&seen);
+    assert_ne!(other, frozen);
+    let timeline = seen["timeline"].to_string();
+    assert!(
+        timeline.contains(&format!("process {frozen} had given no sign of life")),
+        "{timeline}"
+    );
+    // It goes on while the other is at work.
+    assert_eq!(seen["state"], "running", "{seen}");
+    signal(frozen, "CONT");
+    waiting::until(
+        "its end",
+        PATIENCE,
+        || is_there(frozen),
+        |is_there| !is_there,
+    );
+    let deploy = std::path::PathBuf::from(place.state()).join("deploy");
+    let sites = std::fs::read_dir(deploy).expect("a folder");
+    let log: String = sites
+        .flatten()
+        .filter_map(|site| std::fs::read_to_string(site.path().join("run-1.log")).ok())
+        .collect();
+    assert!(log.contains("it is left to that one"), "{log}");
+    let seen = until(&mut server, &run, is("succeeded"));
+    assert_eq!(driver(&seen), other, "{seen}");
+    for service in ["db", "cache"] {
+        let told = server.told("get_service", json!({"service": service}));
+        assert!(!told.to_string().contains("restarts"), "{told}");
+    }
+}
+
+#[test]
+fn a_driver_that_is_frozen_for_a_while_goes_on_where_nobody_took_its_run() {
+    let place = Place::new(&[("db", "--starts-in, 4s")], "");
+    let mut server = place.server();
+    let (run, seen) = in_the_middle(&mut server);
+    let frozen = driver(&seen);
+    signal(frozen, "STOP");
+    until(&mut server, &run, is("interrupted"));
+    signal(frozen, "CONT");
+    let seen = until(&mut server, &run, is("succeeded"));
+    assert_eq!(driver(&seen), frozen, "{seen}");
 }

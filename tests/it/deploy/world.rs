@@ -14,7 +14,7 @@ use futures::FutureExt as _;
 use jiff::Timestamp;
 use openpolicy_mcp::{
     deploy::{
-        engine::{DriveError, Driven, Engine, Tuning},
+        engine::{DriveError, Driven, Engine, Leased, Tuning},
         look::{Look, Metered, Order, Seen, ServiceSeen},
     },
     health::Verdict,
@@ -63,6 +63,8 @@ pub struct World {
     operations: AtomicU64,
     /// At this operation the driver is killed.
     pub last_operation: AtomicU64,
+    /// From this operation on somebody else has the lease.
+    pub lease_ends: AtomicU64,
     killed: watch::Sender<bool>,
 }
 
@@ -75,6 +77,7 @@ impl World {
             }),
             operations: AtomicU64::new(0),
             last_operation: AtomicU64::new(u64::MAX),
+            lease_ends: AtomicU64::new(u64::MAX),
             killed: watch::Sender::new(false),
         })
     }
@@ -152,6 +155,14 @@ impl World {
         }
     }
 
+    fn lease(self: &Arc<Self>) -> Leased {
+        let world = Arc::clone(self);
+        Leased {
+            is_held: Arc::new(move || world.count() < world.lease_ends.load(Ordering::SeqCst)),
+            taken_from: None,
+        }
+    }
+
     pub fn engine(self: &Arc<Self>, journal: &Arc<Journal>) -> Engine {
         Engine {
             journal: Arc::clone(journal),
@@ -159,6 +170,7 @@ impl World {
             look: self.look(),
             backups: std::env::temp_dir(),
             backups_kept: 10,
+            lease: self.lease(),
             tuning: Tuning {
                 look_every: Duration::from_secs(1),
                 ask_every: Duration::from_millis(100),
