@@ -1,6 +1,9 @@
 //! What the machine has, where the platform file does not say.
 
-use crate::platform::{Bytes, MilliCpu, model::Capacity};
+use crate::platform::{
+    Bytes, MilliCpu, Platform,
+    model::{Capacity, RuntimeKind},
+};
 
 /// Capacity as the platform file gives it, the rest measured.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -14,8 +17,17 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Reads `/proc/meminfo`, and the share of processors that this process may use.
-    pub fn of(capacity: &Capacity) -> Self {
+    /// Reads `/proc/meminfo`, and the share of processors that this process may use. What carries
+    /// a cluster's services is not this machine: there only what the platform file gives is known.
+    pub fn of(platform: &Platform) -> Self {
+        let capacity = &platform.capacity;
+        if matches!(platform.runtime, RuntimeKind::Kubernetes { .. }) {
+            return Self {
+                memory: capacity.memory,
+                cpu: capacity.cpu,
+                ..Self::default()
+            };
+        }
         let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
         let cores = std::thread::available_parallelism().ok();
         Self::from(

@@ -32,6 +32,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("console", &["cli/"]),
     ("rustix", &["runtime/process/", "runtime/shim"]),
     ("bollard", &["runtime/compose/"]),
+    ("kube", &["runtime/kubernetes/"]),
     ("tokio_postgres", &["health/probe/", "store/"]),
     ("tokio_rustls", &["net/"]),
 ];

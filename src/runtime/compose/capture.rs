@@ -107,6 +107,7 @@ pub(super) fn before(name: &ServiceName, containers: &[Container]) -> Result<Bef
         configuration,
         was_running: containers.iter().any(Container::is_running),
         image: first.and_then(|one| Some(image_words(one.image_name()?, one.image_id()))),
+        around: None,
     })
 }
 

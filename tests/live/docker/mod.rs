@@ -4,9 +4,9 @@ mod engine;
 mod world;
 
 mod applying;
-mod client;
+pub mod client;
 mod commands;
 mod deploying;
 mod looking;
-mod platforms;
+pub mod platforms;
 mod restoring;
