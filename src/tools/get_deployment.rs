@@ -95,7 +95,10 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     } else if seen.reading.plan.kind == Kind::Deploy
         && seen.reading.state.status == Status::Ended(EndState::Succeeded)
     {
-        let facts = deployments.facts(&Machine::of(&context.platform()?.platform().capacity));
+        let watch = context.platform()?;
+        let capacity = &watch.platform().capacity;
+        let machine = Machine::of(capacity, watch.runtime().ok()).await;
+        let facts = deployments.facts(&machine);
         let list = checks::postflight(&seen.reading.plan, &seen.reading.state, &facts);
         plan_deployment::put_checks(&mut answer, &list);
     }

@@ -91,7 +91,7 @@ impl Deployments {
             .map_err(|problem| problem.to_string());
         let left = self.journal.left(&target)?;
         let unwell = self.unwell(deadline).await;
-        let machine = Machine::of(&platform.capacity);
+        let machine = Machine::of(&platform.capacity, Some(runtime)).await;
         let facts = self.facts(&machine);
         Ok(planning::plan(
             chosen,

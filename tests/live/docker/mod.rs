@@ -7,6 +7,7 @@ mod applying;
 mod client;
 mod commands;
 mod deploying;
+mod far;
 mod looking;
 mod platforms;
 mod restoring;
