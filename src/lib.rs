@@ -6,6 +6,7 @@ pub mod bridge;
 pub mod catalog;
 pub mod cli;
 pub mod deploy;
+pub mod digest;
 pub mod health;
 pub mod logs;
 pub mod mcp;

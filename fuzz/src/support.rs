@@ -33,6 +33,8 @@ pub mod recordings;
 pub mod replay;
 #[path = "../../tests/it/support/server.rs"]
 pub mod server;
+#[path = "../../tests/it/support/waiting.rs"]
+pub mod waiting;
 #[path = "../../tests/it/support/wire.rs"]
 pub mod wire;
 #[path = "../../tests/it/support/words.rs"]

@@ -12,7 +12,7 @@ use crate::{
     platform::{Untrusted, trust},
     runtime::Problem,
     settings::PlatformSettings,
-    store::{History, StateFolder, StoreError, filesystem},
+    store::{History, StateFolder, filesystem},
 };
 
 /// Every look, in the order in which they have to be right. `state`: the state folder, where there
@@ -126,17 +126,7 @@ fn history(file: &Path, state: &Path) -> Check {
     match History::examine(&path) {
         Ok((services, _)) => Check::ok(NAME, format!("sound, of {services} services")),
         Err(error) => {
-            let advice = match &error {
-                StoreError::Locked => "end the process that writes it and does not come to an end",
-                StoreError::Full | StoreError::Unwritable(_) => {
-                    "free space where the state folder lies"
-                }
-                StoreError::Newer { .. } => "start the newer version",
-                StoreError::Network(_) => "name a local folder with OPENPOLICY_STATE",
-                StoreError::Damaged(_) | StoreError::Other(_) => {
-                    "move the file away; a new one is begun"
-                }
-            };
+            let advice = error.0.advice();
             Check::failed(NAME, format!("{error} ({shown})"), advice)
         }
     }

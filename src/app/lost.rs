@@ -39,12 +39,12 @@ async fn look(watch: &Arc<Watch>) -> Result<(), DeployError> {
     if watch.runtime().is_err() || watch.site().is_none() || !rolls_back(watch) {
         return Ok(());
     }
-    let deployments = Deployments::of(watch)?;
+    let deployments = Deployments::of(watch).await?;
     let target = deployments.target().await?;
-    let Some(open) = deployments.journal().open_run(&target)? else {
+    let Some(open) = deployments.open_run(&target).await? else {
         return Ok(());
     };
-    let seen = deployments.look(open.id)?;
+    let seen = deployments.look(open.id).await?;
     let phase = seen.reading.state.phase_at_work();
     let says_so = phase
         .and_then(|phase| seen.reading.plan.phases.get(phase))

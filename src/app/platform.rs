@@ -7,7 +7,6 @@ use std::{
 };
 
 use secrecy::SecretString;
-use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::{
@@ -15,6 +14,7 @@ use super::{
     follow::{Current, Followed},
 };
 use crate::{
+    digest,
     health::{Watch, probe},
     platform::{self, Loaded, Platform},
     runtime::{self, Problem, Runtime},
@@ -198,9 +198,5 @@ fn history_name(file: &Path) -> PathBuf {
 /// What is kept of a platform lies under this name, one a platform file: two checkouts of one
 /// repository are two platforms.
 pub(super) fn name_of(file: &Path) -> String {
-    let digest = Sha256::digest(driving::absolute(file).as_os_str().as_encoded_bytes());
-    digest[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    digest::short(driving::absolute(file).as_os_str().as_encoded_bytes(), 16)
 }

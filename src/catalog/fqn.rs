@@ -2,6 +2,8 @@
 
 use md5::{Digest, Md5};
 
+use crate::digest;
+
 /// The parts of a name, quotes taken away: `a."b.c".d` is `a`, `b.c`, `d`.
 ///
 /// Follows OpenMetadata's `FullyQualifiedName.split`: a part that holds a dot or a quote is
@@ -55,12 +57,7 @@ pub fn parent(fqn: &str) -> Option<String> {
 pub fn hash(fqn: &str) -> String {
     parts(fqn)
         .iter()
-        .map(|part| {
-            Md5::digest(quoted(part).as_bytes())
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>()
-        })
+        .map(|part| digest::hex(&Md5::digest(quoted(part).as_bytes())))
         .collect::<Vec<_>>()
         .join(".")
 }

@@ -113,8 +113,9 @@ impl Asked {
         Ok(Arc::clone(watch.platform()))
     }
 
-    pub(super) fn deployments(&self) -> Result<Deployments, Failure> {
-        deployment::deployments(&self.context()).map_err(|error| self.failure(error))
+    pub(super) async fn deployments(&self) -> Result<Deployments, Failure> {
+        let deployments = deployment::deployments(&self.context()).await;
+        deployments.map_err(|error| self.failure(error))
     }
 
     /// What would be acted on.

@@ -51,7 +51,7 @@ pub(super) struct RestoreArguments {
 pub(super) fn run(arguments: &BackupArguments) -> Result<(), Failure> {
     let asked = arguments.at.asked(arguments.json)?;
     block_on(async {
-        let deployments = asked.deployments()?;
+        let deployments = asked.deployments().await?;
         let failed = |error: DeployError| asked.failure(error);
         let platform = asked.platform()?;
         if arguments.list {
@@ -149,7 +149,7 @@ fn tell(made: &Made) -> Result<(), Failure> {
 pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
     let asked = arguments.at.asked(false)?;
     block_on(async {
-        let deployments = asked.deployments()?;
+        let deployments = asked.deployments().await?;
         let failed = |error: DeployError| asked.failure(error);
         let all = deployments.backups().map_err(failed)?;
         let Some(made) = all.iter().find(|made| made.name == arguments.name) else {
@@ -170,7 +170,7 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
             terminal::confirm("Restore it?", "give --yes")?;
         }
         let target = asked.target(&deployments).await?;
-        approve::prove_if_needed(&deployments, &target, "restore a database")?;
+        approve::prove_if_needed(&deployments, &target, "restore a database").await?;
         let restored = deployments.restore(made, asked.context().by()).await;
         match restored.map_err(failed)? {
             Ok(()) => say("restored"),

@@ -54,9 +54,9 @@ pub(super) fn run(arguments: &StopArguments) -> Result<(), Failure> {
         if !arguments.consent.yes {
             terminal::confirm("Stop these?", "give --yes, or --dry-run to look")?;
         }
-        let deployments = asked.deployments()?;
+        let deployments = asked.deployments().await?;
         let target = asked.target(&deployments).await?;
-        if approve::prove_if_needed(&deployments, &target, "stop services")? {
+        if approve::prove_if_needed(&deployments, &target, "stop services").await? {
             asked = asked.proven();
         }
         sent["dry_run"] = false.into();

@@ -1,5 +1,9 @@
 //! Does one thing that comes next: written down before, done, written down after.
 
+mod gates;
+mod hooks;
+mod way_back;
+
 use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
@@ -10,12 +14,11 @@ use super::{
     backup,
     book::Book,
     engine::{DriveError, Engine},
-    event::{Baseline, EndState, Event, HookAt, HookOutcome, HookPlace, ServiceEnd},
-    gate::{self, Holding},
-    hooks,
+    event::{Event, ServiceEnd},
+    gate,
     look::{Seen, ServiceSeen},
     next::Action,
-    plan::{Kind, PlannedHook, PlannedPhase, Restore},
+    plan::PlannedPhase,
     progress::Progress,
     watching::Watching,
     ways_back,
@@ -129,78 +132,6 @@ impl Act<'_> {
         };
         Ok(self.book.write(Event::Note { text })?)
     }
-
-    // ---- hooks
-
-    fn hook_at(&self, at: HookAt) -> Option<&PlannedHook> {
-        let phase = self.phase(at.phase)?;
-        match at.place {
-            HookPlace::Before => phase.before.get(at.index),
-            HookPlace::After => phase.after.get(at.index),
-        }
-    }
-
-    async fn hook(&self, at: HookAt) -> Result<(), DriveError> {
-        let Some(hook) = self.hook_at(at) else {
-            return Ok(());
-        };
-        let runtime = &self.engine.runtime;
-        let has_begun = self.book.state().open_hook == Some(at);
-        match hooks::is_done(runtime, hook).await {
-            Some(Ok(true)) => {
-                let outcome = match has_begun {
-                    true => HookOutcome::Done,
-                    false => HookOutcome::DoneBefore,
-                };
-                return Ok(self.book.write(Event::HookEnded { hook: at, outcome })?);
-            }
-            Some(Err(problem)) => {
-                let reason = format!("the check of {} could not be made: {problem}", hook.name());
-                return self.hook_failed(at, HookOutcome::Failed(reason));
-            }
-            Some(Ok(false)) | None => {}
-        }
-        self.book.write(Event::HookBegun { hook: at })?;
-        let outcome = hooks::run(runtime, hook).await;
-        let outcome = match outcome {
-            // A check tells what nobody else knows.
-            HookOutcome::Unknown(reason) => match hooks::is_done(runtime, hook).await {
-                Some(Ok(true)) => HookOutcome::Done,
-                Some(Ok(false)) => HookOutcome::Failed(reason),
-                Some(Err(_)) | None => HookOutcome::Unknown(reason),
-            },
-            outcome => outcome,
-        };
-        self.hook_failed(at, outcome)
-    }
-
-    /// Writes how a hook ended, and that its phase failed where it did.
-    fn hook_failed(&self, at: HookAt, outcome: HookOutcome) -> Result<(), DriveError> {
-        let failed = match &outcome {
-            HookOutcome::Failed(reason) => Some(reason.clone()),
-            _ => None,
-        };
-        self.book.write(Event::HookEnded { hook: at, outcome })?;
-        if let Some(reason) = failed {
-            self.fail(at.phase, reason)?;
-        }
-        Ok(())
-    }
-
-    fn hook_is_unknown(&self, at: HookAt) -> Result<(), DriveError> {
-        let name = self.hook_at(at).map(PlannedHook::name).unwrap_or_default();
-        let reason = format!(
-            "{name} had begun when its driver was lost and has no `check`: it may have run or not. \
-             `promote` takes it as done, `resume` runs it again"
-        );
-        self.book.write(Event::HookEnded {
-            hook: at,
-            outcome: HookOutcome::Unknown(reason),
-        })?;
-        Ok(())
-    }
-
-    // ---- steps
 
     async fn apply(&self, phase: usize, step: usize) -> Result<(), DriveError> {
         let Some(planned) = self.phase(phase) else {
@@ -365,6 +296,11 @@ impl Act<'_> {
         }
     }
 
+    /// What was seen last of the whole platform.
+    fn progress(&self) -> Progress {
+        Progress::of(&self.watching.last_readings())
+    }
+
     /// Whether something else comes first. A journal that cannot be read is told by the next write.
     fn is_interrupted(&self) -> bool {
         let is_deploying = self.book.state().status == super::Status::Running;
@@ -372,149 +308,6 @@ impl Act<'_> {
             || !(self.engine.lease.is_held)()
             || (is_deploying && self.watching.fired().is_some())
             || self.book.asked().is_ok_and(|asked| !asked.is_empty())
-    }
-
-    // ---- gates
-
-    async fn gate(&self, phase: usize) -> Result<(), DriveError> {
-        let Some(planned) = self.phase(phase) else {
-            return Ok(());
-        };
-        self.watching.deploy(&self.book.plan.deployed_with(phase));
-        if self
-            .book
-            .state()
-            .phases
-            .get(phase)
-            .is_some_and(|one| one.gate_began_at.is_none())
-        {
-            self.book.write(Event::GateBegun { phase })?;
-        }
-        let until = Instant::now() + planned.gate_timeout;
-        // What was seen before the last step was up is no answer.
-        let mut last = self.watching.ask();
-        let mut holding = Holding::default();
-        loop {
-            self.look_after(last, Some(until)).await;
-            last = self.watching.looks();
-            if self.is_interrupted() {
-                return Ok(());
-            }
-            let readings = self.watching.readings(planned.window);
-            let read = gate::read(&planned.gate, &readings);
-            let is_met = gate::all_met(&read);
-            let has_held = holding.look(is_met, self.watching.now(), planned.stable_for, 1);
-            self.book.show(&Progress {
-                gate_of: Some(phase),
-                gate: read.clone(),
-                held: holding.held(),
-                ..self.progress()
-            });
-            if has_held {
-                let baseline = Baseline {
-                    memory: readings.memory.ok(),
-                    cpu: readings.cpu.ok(),
-                    mean_response: readings.mean_response.ok(),
-                    p95: readings.p95.ok(),
-                };
-                self.book.write(Event::GatePassed {
-                    phase,
-                    readings: read,
-                    baseline,
-                    promoted: None,
-                })?;
-                return Ok(());
-            }
-            if Instant::now() >= until {
-                let why = match is_met {
-                    true => format!("not stable for {}", gate::length(planned.stable_for)),
-                    false => gate::unmet(&read),
-                };
-                self.book.write(Event::PhaseFailed {
-                    phase,
-                    reason: format!(
-                        "the gate of {} did not pass within {}: {why}",
-                        planned.name,
-                        gate::length(planned.gate_timeout)
-                    ),
-                    readings: read,
-                })?;
-                return Ok(());
-            }
-        }
-    }
-
-    /// What was seen last of the whole platform.
-    fn progress(&self) -> Progress {
-        Progress::of(&self.watching.last_readings())
-    }
-
-    // ---- the way back
-
-    async fn restore(&self, restore: &Restore) -> Result<(), DriveError> {
-        self.watching.disarm();
-        let service = &restore.service;
-        let runtime = &self.engine.runtime;
-        // A run that takes back can be taken back itself.
-        let now = match self.book.plan.kind {
-            Kind::Deploy => None,
-            Kind::RollBack => {
-                let captured = runtime.capture(std::slice::from_ref(service)).await;
-                captured.ok().and_then(|all| all.into_iter().next())
-            }
-        };
-        self.book.write(Event::RestoreBegun {
-            service: service.clone(),
-            now,
-        })?;
-        let restored = runtime.restore(&restore.before).await;
-        let (outcome, problem) = match restored {
-            Ok(applied) => said(&applied.outcome),
-            Err(problem) => ("failed".into(), Some(problem.to_string())),
-        };
-        let observed = runtime.observe(std::slice::from_ref(service)).await;
-        let seen = observed.ok().and_then(|all| all.into_iter().next());
-        let (live, image) = seen.map_or((None, None), |seen| (seen.live, seen.image));
-        self.book.write(Event::RestoreEnded {
-            service: service.clone(),
-            outcome,
-            problem,
-            live,
-            image,
-        })?;
-        Ok(())
-    }
-
-    async fn await_restored(&self) -> Result<(), DriveError> {
-        self.watching.disarm();
-        let plan = &self.book.plan;
-        let restores = self.book.state().to_restore(plan, self.book.run);
-        // What was not well before is not made well by going back.
-        let services: Vec<ServiceName> = restores
-            .iter()
-            .filter(|restore| restore.before.was_running && !plan.unwell.contains(&restore.service))
-            .map(|restore| restore.service.clone())
-            .collect();
-        let longest = plan
-            .phases
-            .iter()
-            .map(|phase| phase.gate_timeout)
-            .max()
-            .unwrap_or(self.engine.tuning.restored_within);
-        match self.await_up(&services, longest).await {
-            Waited::Done => self.book.write(Event::Ended {
-                state: EndState::RolledBack,
-                reason: None,
-                by: None,
-            })?,
-            Waited::TimedOut(reason) | Waited::Hopeless(reason) => {
-                self.book.write(Event::Stuck {
-                    reason: format!("everything was taken back, but {reason}"),
-                })?;
-            }
-            Waited::Interrupted => {}
-        }
-        Ok(())
     }
 }
 

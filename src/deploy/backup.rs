@@ -18,9 +18,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     answer::clean,
+    digest::hex,
     logs::Mask,
     platform::model::Database,
     runtime::{Output, Runtime, Streams},
+    store::private,
 };
 
 /// A dump or its way back may take so long.
@@ -53,7 +55,7 @@ pub async fn make(
     run: Option<i64>,
 ) -> Result<Made, String> {
     let on_disk = |error: io::Error| format!("{} cannot be written: {error}", folder.display());
-    private_folder(folder).map_err(on_disk)?;
+    private::folder(folder).map_err(on_disk)?;
     let at = Timestamp::now();
     let name = format!(
         "{}-{}-{}.dump",
@@ -76,7 +78,7 @@ pub async fn make(
         ..Streams::default()
     };
     let dumped = runtime
-        .exec_with(&database.service, &dumping, streams, LONGEST)
+        .exec(&database.service, &dumping, streams, LONGEST)
         .await
         .map_err(|problem| problem.to_string())
         .and_then(|output| fine("pg_dump", &output));
@@ -115,7 +117,7 @@ async fn objects_in(
         ..Streams::default()
     };
     let output = runtime
-        .exec_with(&database.service, &listing, streams, LONGEST)
+        .exec(&database.service, &listing, streams, LONGEST)
         .await
         .map_err(|problem| format!("the dump could not be read back: {problem}"))?;
     fine("pg_restore --list", &output)?;
@@ -260,7 +262,7 @@ pub async fn restore(runtime: &Arc<dyn Runtime>, folder: &Path, made: &Made) -> 
         ..Streams::default()
     };
     let output = runtime
-        .exec_with(&made.database.service, &command, streams, LONGEST)
+        .exec(&made.database.service, &command, streams, LONGEST)
         .await
         .map_err(|problem| problem.to_string())?;
     fine("pg_restore", &output)
@@ -296,11 +298,7 @@ fn measured(path: &Path) -> io::Result<(u64, String)> {
         bytes += count as u64;
         hash.update(buffer.get(..count).unwrap_or_default());
     }
-    let hash = hash.finalize();
-    Ok((
-        bytes,
-        hash.iter().map(|byte| format!("{byte:02x}")).collect(),
-    ))
+    Ok((bytes, hex(&hash.finalize())))
 }
 
 fn manifest_of(file: &Path) -> PathBuf {
@@ -316,17 +314,6 @@ fn plain(name: &str) -> String {
             _ => '_',
         })
         .collect()
-}
-
-fn private_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::DirBuilderExt as _;
-        builder.mode(0o700);
-    }
-    builder.create(folder)
 }
 
 #[cfg(test)]

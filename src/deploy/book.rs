@@ -98,8 +98,7 @@ impl Book {
     pub fn write(&self, event: Event) -> Result<(), JournalError> {
         let mut state = self.state();
         let at = Timestamp::now();
-        let body = serde_json::to_string(&event)
-            .map_err(|error| JournalError::Other(error.to_string()))?;
+        let body = serde_json::to_string(&event)?;
         let left = match &event {
             Event::StepEnded { services, .. } => services
                 .iter()
@@ -138,7 +137,7 @@ impl Book {
     pub fn show(&self, progress: &Progress) {
         let at = progress.at.as_millisecond();
         let shown = serde_json::to_string(progress)
-            .map_err(|error| JournalError::Other(error.to_string()))
+            .map_err(JournalError::from)
             .and_then(|body| self.journal.show(self.run, at, &body));
         if let Err(error) = shown {
             tracing::debug!(run = self.run, %error, "progress was not written");

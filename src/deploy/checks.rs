@@ -23,8 +23,6 @@ pub struct Facts {
     pub prometheus: Option<Result<(), String>>,
     /// Whether Alertmanager, where one is named, is there.
     pub has_alertmanager: bool,
-    /// Whether the catalog answers, where one is configured.
-    pub catalog: Option<Result<(), String>>,
 }
 
 fn check(name: &str, result: CheckResult, note: impl Into<Option<String>>) -> Check {
@@ -76,9 +74,6 @@ pub fn preflight(
     });
     list.push(way_back(phases));
     list.push(earlier_phases(platform, phases, material));
-    if let Some(result) = &material.facts.catalog {
-        list.push(of_result("catalog reachable", result));
-    }
     if let Some(result) = &material.facts.prometheus {
         list.push(of_result("metrics reachable", result));
     }

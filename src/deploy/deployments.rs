@@ -11,7 +11,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
 
 use super::{
     backup::{self, Made},
@@ -25,15 +24,21 @@ use super::{
     ways_back,
 };
 pub use approvals::Question;
+pub use plans::Kept;
 
 use crate::{
+    digest,
     health::Watch,
-    platform::model::{Database, Environment},
+    platform::{
+        ServiceName,
+        model::{Database, Environment},
+    },
     runtime::{Problem, Runtime},
     store::{
-        Journal, JournalError, Site,
+        Fault, Journal, JournalError, Site,
         journal::{Begun, Intervention, RunRow},
         lease::{Held, Lease, Sign},
+        sqlite,
     },
 };
 
@@ -81,9 +86,6 @@ pub enum DeployError {
     },
     #[error("run {run}: {reason}")]
     NothingToDo { run: i64, reason: String },
-    /// Production.
-    #[error("{0}")]
-    NeedsPerson(String),
     #[error(
         "this server is process 1 of its container and speaks over stdio: a run would end with this \
          client, half done"
@@ -91,6 +93,12 @@ pub enum DeployError {
     EndsWithClient,
     #[error("no driver could be started: {0}")]
     NoDriver(String),
+}
+
+impl From<Fault> for DeployError {
+    fn from(fault: Fault) -> Self {
+        Self::Journal(fault.into())
+    }
 }
 
 /// Deployments of one platform.
@@ -154,9 +162,10 @@ pub struct Run {
 }
 
 impl Deployments {
-    pub fn of(watch: &Arc<Watch>) -> Result<Self, DeployError> {
+    pub async fn of(watch: &Arc<Watch>) -> Result<Self, DeployError> {
         let site = watch.site().cloned().ok_or(DeployError::NoState)?;
-        let journal = Journal::open(&site.folder.join("journal.sqlite"))?;
+        let path = Arc::new(site.folder.join("journal.sqlite"));
+        let journal = sqlite::off_thread(&path, |path| Journal::open(path)).await?;
         Ok(Self {
             watch: Arc::clone(watch),
             journal: Arc::new(journal),
@@ -164,8 +173,53 @@ impl Deployments {
         })
     }
 
-    pub fn journal(&self) -> &Arc<Journal> {
-        &self.journal
+    /// Reads or writes the journal on a thread that may wait.
+    pub async fn with_journal<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Journal) -> Result<T, DeployError> + Send + 'static,
+    ) -> Result<T, DeployError> {
+        sqlite::off_thread(&self.journal, work).await
+    }
+
+    /// A run, where there is one of this number.
+    async fn run(&self, run: i64) -> Result<RunRow, DeployError> {
+        self.with_journal(move |journal| journal.run(run)?.ok_or(DeployError::NoRun(run)))
+            .await
+    }
+
+    /// Whether something is asked of it that its driver has not taken yet.
+    pub async fn is_asked(&self, run: i64) -> Result<bool, DeployError> {
+        self.with_journal(move |journal| Ok(!journal.asked(run)?.is_empty()))
+            .await
+    }
+
+    async fn last_entry(&self, run: i64) -> Result<i64, DeployError> {
+        self.with_journal(move |journal| Ok(journal.last_entry(run)?))
+            .await
+    }
+
+    /// The run on a target that is not over.
+    pub async fn open_run(&self, target: &str) -> Result<Option<RunRow>, DeployError> {
+        let target = target.to_owned();
+        self.with_journal(move |journal| Ok(journal.open_run(&target)?))
+            .await
+    }
+
+    /// Runs on a target, newest first, from a number down; and how many there are in all.
+    pub async fn runs(
+        &self,
+        target: &str,
+        until: Option<i64>,
+        most: usize,
+    ) -> Result<(Vec<RunRow>, u64), DeployError> {
+        let target = target.to_owned();
+        self.with_journal(move |journal| Ok(journal.runs(&target, until, most)?))
+            .await
+    }
+
+    async fn reading(&self, run: i64) -> Result<Reading, DeployError> {
+        self.with_journal(move |journal| Ok(book::read(journal, run)?))
+            .await
     }
 
     pub(super) fn runtime(&self) -> Result<&Arc<dyn Runtime>, DeployError> {
@@ -181,12 +235,14 @@ impl Deployments {
     }
 
     /// Whether a person has to approve what is done to this target.
-    pub fn needs_person(&self, target: &str) -> Result<bool, DeployError> {
+    pub async fn needs_person(&self, target: &str) -> Result<bool, DeployError> {
         let said = match self.watch.platform().environment {
             Environment::Development => "development",
             Environment::Production => "production",
         };
-        Ok(self.journal.environment(target, said)? == "production")
+        let target = target.to_owned();
+        self.with_journal(move |journal| Ok(journal.environment(&target, said)? == "production"))
+            .await
     }
 
     /// The file whose lock the driver of a target holds.
@@ -203,30 +259,28 @@ impl Deployments {
         deadline: Instant,
     ) -> Result<Run, DeployError> {
         self.outlives_client()?;
-        let plan = self.kept(digest)?;
-        let used = self.journal.plan(plan.id)?.and_then(|row| row.run);
-        if let Some(run) = used {
+        let Kept { plan, run } = self.kept(digest).await?;
+        if let Some(run) = run {
             return Ok(Run {
                 id: run,
                 is_earlier: true,
             });
         }
         self.is_fresh(&plan, digest, deadline).await?;
-        if let Some(open) = self.taken_back_by_itself(&plan)? {
+        if let Some(open) = self.taken_back_by_itself(&plan).await? {
             self.ask(open, Verb::Abort, by, reason).await?;
             return Ok(Run {
                 id: open,
                 is_earlier: true,
             });
         }
-        let awaits_approval = self.needs_person(&plan.target)?;
+        let awaits_approval = self.needs_person(&plan.target).await?;
         let created = Event::Created {
             by: by.to_owned(),
             reason: reason.map(str::to_owned),
             awaits_approval,
         };
-        let body = serde_json::to_string(&created)
-            .map_err(|error| JournalError::Other(error.to_string()))?;
+        let body = serde_json::to_string(&created).map_err(JournalError::from)?;
         let state = match (awaits_approval, plan.kind) {
             (true, _) => Status::AwaitingApproval,
             (false, Kind::Deploy) => Status::Running,
@@ -234,14 +288,16 @@ impl Deployments {
         };
         let now = Timestamp::now().as_millisecond();
         let begun = self
-            .journal
-            .begin(plan.id, &plan.target, now, &body, state.as_str())?;
+            .with_journal(move |journal| {
+                Ok(journal.begin(plan.id, &plan.target, now, &body, state.as_str())?)
+            })
+            .await?;
         match begun {
             Begun::Same(id) => Ok(Run {
                 id,
                 is_earlier: true,
             }),
-            Begun::Other(run) => Err(self.busy(run)?),
+            Begun::Other(run) => Err(self.busy(run).await?),
             Begun::New(id) => {
                 if !awaits_approval {
                     self.start_driver(id).await?;
@@ -256,14 +312,14 @@ impl Deployments {
 
     /// The run that is not over, where this plan takes back all of it and nothing else: it does that
     /// itself.
-    fn taken_back_by_itself(&self, plan: &Plan) -> Result<Option<i64>, DeployError> {
+    async fn taken_back_by_itself(&self, plan: &Plan) -> Result<Option<i64>, DeployError> {
         if plan.kind != Kind::RollBack {
             return Ok(None);
         }
-        let Some(open) = self.journal.open_run(&plan.target)? else {
+        let Some(open) = self.open_run(&plan.target).await? else {
             return Ok(None);
         };
-        let reading = book::read(&self.journal, open.id)?;
+        let reading = self.reading(open.id).await?;
         let touched = &reading.state.touched;
         let is_all = touched.len() == plan.restores.len()
             && plan.restores.iter().all(|restore| restore.run == open.id);
@@ -277,8 +333,8 @@ impl Deployments {
         }
     }
 
-    fn busy(&self, run: i64) -> Result<DeployError, DeployError> {
-        let row = self.journal.run(run)?.ok_or(DeployError::NoRun(run))?;
+    async fn busy(&self, run: i64) -> Result<DeployError, DeployError> {
+        let row = self.run(run).await?;
         let since = Timestamp::from_millisecond(row.created).unwrap_or_default();
         Ok(DeployError::Busy {
             run,
@@ -290,16 +346,16 @@ impl Deployments {
     /// Starts the process that drives a run, and waits until it has it.
     pub async fn start_driver(&self, run: i64) -> Result<(), DeployError> {
         self.outlives_client()?;
-        let before = self.journal.last_entry(run)?;
+        let before = self.last_entry(run).await?;
         let mut driver = launch::start(&self.site, run).map_err(DeployError::NoDriver)?;
         let begun = Instant::now();
         while begun.elapsed() < LONGEST_START {
-            if self.journal.last_entry(run)? > before {
+            if self.last_entry(run).await? > before {
                 return Ok(());
             }
             if let Some(ended) = driver.ended() {
                 // It may have come to an end in the meantime.
-                if self.journal.last_entry(run)? > before {
+                if self.last_entry(run).await? > before {
                     return Ok(());
                 }
                 return Err(DeployError::NoDriver(ended));
@@ -314,12 +370,12 @@ impl Deployments {
     }
 
     /// A run with everything that is known of it.
-    pub fn look(&self, run: i64) -> Result<Seen, DeployError> {
-        let row = self.journal.run(run)?.ok_or(DeployError::NoRun(run))?;
+    pub async fn look(&self, run: i64) -> Result<Seen, DeployError> {
+        let row = self.run(run).await?;
         let lease = self.lease(&row.target);
         let held = Lease::held(&lease)
             .map_err(|error| Problem::failed("looking whether the run is driven", error))?;
-        let reading = book::read(&self.journal, run)?;
+        let reading = self.reading(run).await?;
         // One target has one run that is not over.
         let is_driven = held == Held::Alive && !reading.state.status.is_over();
         let silent = match held {
@@ -327,7 +383,10 @@ impl Deployments {
             _ => None,
         };
         let shown = match is_driven {
-            true => self.journal.shown(run)?,
+            true => {
+                self.with_journal(move |journal| Ok(journal.shown(run)?))
+                    .await?
+            }
             false => None,
         };
         Ok(Seen {
@@ -372,44 +431,62 @@ impl Deployments {
     /// Puts a dump back over its database. It is in the journal before anything is done.
     pub async fn restore(&self, made: &Made, by: &str) -> Result<Result<(), String>, DeployError> {
         let runtime = self.runtime()?;
-        let id = self.journal.intervene(&Intervention {
-            target: self.target().await?,
-            at: Timestamp::now().as_millisecond(),
-            what: "restore".into(),
-            by: by.to_owned(),
-            reason: Some(made.name.clone()),
-            services: vec![made.database.service.0.clone()],
-            outcome: None,
-        })?;
+        let services = std::slice::from_ref(&made.database.service);
+        let id = self
+            .intervene("restore", services, by, Some(&made.name))
+            .await?;
         let restored = backup::restore(runtime, &self.site.backups(), made).await;
         let outcome = match &restored {
             Ok(()) => "restored".to_owned(),
             Err(reason) => format!("not restored: {reason}"),
         };
-        self.journal.intervened(id, &outcome)?;
+        self.intervened(id, outcome).await?;
         Ok(restored)
     }
 
+    /// Writes down what is about to be done beside runs, and gives its number.
+    pub(super) async fn intervene(
+        &self,
+        what: &str,
+        services: &[ServiceName],
+        by: &str,
+        reason: Option<&str>,
+    ) -> Result<i64, DeployError> {
+        let intervention = Intervention {
+            target: self.target().await?,
+            at: Timestamp::now().as_millisecond(),
+            what: what.to_owned(),
+            by: by.to_owned(),
+            reason: reason.map(str::to_owned),
+            services: services.iter().map(|name| name.0.clone()).collect(),
+            outcome: None,
+        };
+        self.with_journal(move |journal| Ok(journal.intervene(&intervention)?))
+            .await
+    }
+
+    /// Writes down what came of it.
+    pub(super) async fn intervened(&self, id: i64, outcome: String) -> Result<(), DeployError> {
+        self.with_journal(move |journal| Ok(journal.intervened(id, &outcome)?))
+            .await
+    }
+
     /// The newest run on the target; one that is not over comes first.
-    pub fn newest(&self, target: &str) -> Result<Option<i64>, DeployError> {
-        if let Some(open) = self.journal.open_run(target)? {
+    pub async fn newest(&self, target: &str) -> Result<Option<i64>, DeployError> {
+        if let Some(open) = self.open_run(target).await? {
             return Ok(Some(open.id));
         }
-        Ok(self
-            .journal
-            .runs(target, None, 1)?
-            .0
-            .first()
-            .map(|row| row.id))
+        let (newest, _) = self.runs(target, None, 1).await?;
+        Ok(newest.first().map(|row| row.id))
     }
 
     /// Waits until something is written to a run, its driver is lost, or the time has come.
     pub async fn wait(&self, run: i64, seq: i64, until: Instant) -> Result<(), DeployError> {
         while Instant::now() < until {
-            if self.journal.last_entry(run)? > seq {
+            if self.last_entry(run).await? > seq {
                 return Ok(());
             }
-            let seen = self.look(run)?;
+            let seen = self.look(run).await?;
             if seen.is_interrupted() || !seen.reading.state.status.is_active() {
                 return Ok(());
             }
@@ -426,7 +503,7 @@ impl Deployments {
         by: &str,
         reason: Option<&str>,
     ) -> Result<(), DeployError> {
-        let seen = self.look(run)?;
+        let seen = self.look(run).await?;
         let status = seen.reading.state.status;
         if let Some(reason) = verb.refusal(status, seen.is_driven) {
             return Err(DeployError::Refused {
@@ -437,7 +514,11 @@ impl Deployments {
         }
         let seq = seen.reading.state.last_seq;
         let now = Timestamp::now().as_millisecond();
-        self.journal.ask(run, now, verb.as_str(), by, reason)?;
+        let (by, reason) = (by.to_owned(), reason.map(str::to_owned));
+        self.with_journal(move |journal| {
+            Ok(journal.ask(run, now, verb.as_str(), &by, reason.as_deref())?)
+        })
+        .await?;
         if !seen.is_driven {
             self.start_driver(run).await?;
         }
@@ -447,7 +528,6 @@ impl Deployments {
 
 /// The lock file of a target.
 pub fn lease_path(site: &Site, target: &str) -> PathBuf {
-    let hash = Sha256::digest(target.as_bytes());
-    let short: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    let short = digest::short(target, 12);
     site.folder.join(format!("lease-{short}"))
 }

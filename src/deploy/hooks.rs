@@ -14,7 +14,7 @@ use crate::{
     logs::Mask,
     net::{self, Dialer, Reached, Stage},
     platform::ServiceName,
-    runtime::{Output, Problem, Runtime},
+    runtime::{Output, Problem, Runtime, Streams},
 };
 
 /// Of what a hook wrote so much is kept, when it failed.
@@ -29,7 +29,9 @@ pub async fn is_done(
     let PlannedAction::Exec { service, .. } = &hook.action else {
         return None;
     };
-    let asked = runtime.exec(service, check, hook.timeout).await;
+    let asked = runtime
+        .exec(service, check, Streams::default(), hook.timeout)
+        .await;
     Some(match asked {
         Ok(output) => Ok(output.exit.is_success()),
         Err(problem) => Err(problem.to_string()),
@@ -52,7 +54,10 @@ async fn of_command(
     command: &[String],
     hook: &PlannedHook,
 ) -> HookOutcome {
-    match runtime.exec(service, command, hook.timeout).await {
+    match runtime
+        .exec(service, command, Streams::default(), hook.timeout)
+        .await
+    {
         Ok(output) if output.exit.is_success() => HookOutcome::Done,
         Ok(output) => HookOutcome::Failed(format!(
             "{} ended with {}: {}",

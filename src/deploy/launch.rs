@@ -2,7 +2,6 @@
 //! client or server that ends takes it with it.
 
 use std::{
-    fs::OpenOptions,
     io::{Read as _, Seek as _, SeekFrom, Write as _},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -10,7 +9,7 @@ use std::{
 
 use secrecy::ExposeSecret as _;
 
-use crate::store::Site;
+use crate::store::{Site, private};
 
 /// Of what a driver said last so much is told.
 const LONGEST_SAID: u64 = 500;
@@ -50,14 +49,7 @@ pub fn log_of(site: &Site, run: i64) -> PathBuf {
 pub fn start(site: &Site, run: i64) -> Result<Started, String> {
     let told = |error: std::io::Error| error.to_string();
     let log = log_of(site, run);
-    let mut options = OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    let file = options.open(&log).map_err(told)?;
+    let file = private::file_to_append(&log).map_err(told)?;
     let mut child = Command::new(program())
         .arg("drive")
         .arg(run.to_string())

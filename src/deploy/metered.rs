@@ -35,6 +35,16 @@ pub(super) async fn now(platform: &Platform) -> Metered {
     }
 }
 
+/// Whether Prometheus answers, where the file names one.
+pub(super) async fn answers(platform: &Platform) -> Option<Result<(), String>> {
+    let endpoint = platform.prometheus.as_ref()?;
+    let asked = async {
+        let prometheus = Prometheus::new(endpoint, None)?;
+        prometheus.at("vector(1)", None, LONGEST).await
+    };
+    Some(asked.await.map(|_| ()).map_err(|error| error.to_string()))
+}
+
 /// The worst of what a query gives; none without a query.
 async fn asked(endpoint: &Endpoint, query: Option<String>) -> Option<Reading<f64>> {
     let query = query?;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    digest::hex,
     platform::{
         Bytes, MilliCpu, Percent, ServiceName,
         model::{Condition, Database, Environment, OnDriverLoss, OnFailure},
@@ -253,8 +254,7 @@ impl Plan {
             add(&restore.service.0);
             add(&restore.run.to_string());
         }
-        let hash = hash.finalize();
-        let short: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+        let short = &hex(&hash.finalize())[..12];
         format!("{}-{short}", self.id)
     }
 

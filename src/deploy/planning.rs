@@ -452,3 +452,84 @@ pub(super) fn is_absent(name: &ServiceName, material: &Material<'_>) -> bool {
         Err(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running(image: &str, id: Option<&str>) -> Observed {
+        Observed {
+            image: Some(image.into()),
+            image_id: id.map(str::to_owned),
+            ..Observed::new(ServiceName("api".into()), ServiceState::Running)
+        }
+    }
+
+    fn wanted(image: &str, id: Option<&str>) -> Desired {
+        Desired {
+            service: ServiceName("api".into()),
+            configuration: serde_json::Value::Null,
+            digest: String::new(),
+            image: Some(image.into()),
+            image_id: id.map(str::to_owned),
+            problem: None,
+            is_image_absent: id.is_none(),
+            not_restored: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_image_is_known_by_its_id_and_not_by_its_name() {
+        for (now, then, is_other) in [
+            (
+                running("api:1", Some("a")),
+                wanted("api:1", Some("a")),
+                false,
+            ),
+            // The name was moved to another image.
+            (
+                running("api:1", Some("a")),
+                wanted("api:1", Some("b")),
+                true,
+            ),
+            // Two names of one image.
+            (
+                running("api:1", Some("a")),
+                wanted("api:2", Some("a")),
+                false,
+            ),
+            (running("api:1", Some("a")), wanted("api:1", None), true),
+            // What knows no identities tells by the name.
+            (running("api:1", None), wanted("api:1", None), false),
+            (running("api:1", None), wanted("api:2", None), true),
+        ] {
+            assert_eq!(is_other_image(&now, &then), is_other, "{now:?} {then:?}");
+        }
+    }
+
+    #[test]
+    fn what_somebody_stopped_is_not_in_use_and_what_crashed_is() {
+        let ended = |code, signal, reason: Option<&str>| {
+            let exit = Exit {
+                code,
+                signal,
+                at: jiff::Timestamp::UNIX_EPOCH,
+                reason: reason.map(str::to_owned),
+            };
+            Observed::new(ServiceName("api".into()), ServiceState::Exited(exit))
+        };
+        for (observed, is_one_shot, expected) in [
+            (ended(Some(0), None, None), false, false),
+            (ended(None, Some(15), None), false, false),
+            (ended(None, Some(9), None), false, false),
+            // The kernel ended it, as its memory was used up.
+            (ended(None, Some(9), Some("out of memory")), false, true),
+            (ended(Some(1), None, None), false, true),
+            (ended(None, Some(11), None), false, true),
+            // A migration that is done counts.
+            (ended(Some(0), None, None), true, true),
+        ] {
+            assert_eq!(is_in_use(&observed, is_one_shot), expected, "{observed:?}");
+        }
+    }
+}

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
 use super::{
     deployments::{DeployError, Deployments},
     emergency::{self, Choice, Standing, Wanted},
@@ -11,7 +9,6 @@ use super::{
 use crate::{
     platform::{Bytes, ServiceName},
     runtime::{ServiceState, Stopped, values::StoppedOutcome},
-    store::journal::Intervention,
 };
 
 /// What a service is given to end by itself.
@@ -81,15 +78,7 @@ impl Deployments {
         until: Instant,
     ) -> Result<Ended, DeployError> {
         let runtime = self.runtime()?;
-        let id = self.journal().intervene(&Intervention {
-            target: self.target().await?,
-            at: Timestamp::now().as_millisecond(),
-            what: "stop".into(),
-            by: by.to_owned(),
-            reason: reason.map(str::to_owned),
-            services: services.iter().map(|name| name.0.clone()).collect(),
-            outcome: None,
-        })?;
+        let id = self.intervene("stop", services, by, reason).await?;
         let left = until.saturating_duration_since(Instant::now());
         let stopped = tokio::time::timeout(left, runtime.stop(services, GRACE)).await;
         let (ended, outcome) = match stopped {
@@ -113,7 +102,7 @@ impl Deployments {
                 (Ended::Unknown(why), outcome)
             }
         };
-        self.journal().intervened(id, &outcome)?;
+        self.intervened(id, outcome).await?;
         Ok(ended)
     }
 }

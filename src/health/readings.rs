@@ -17,7 +17,7 @@ use crate::{
     catalog::{Catalog, Reference, ingestion, scope::Scope, scope::Target},
     platform::{AlertCondition, AlertScope, Percent, Platform, ServiceName},
     runtime::{Problem, Usage},
-    store::StoreError,
+    store::HistoryError,
 };
 
 /// The window over which ingestion runs are counted.
@@ -140,7 +140,7 @@ impl Watch {
         health: &Health,
         catalog: Option<&Catalog>,
         deadline: Instant,
-    ) -> Result<Evaluated, StoreError> {
+    ) -> Result<Evaluated, HistoryError> {
         let mut missed = Vec::new();
         let shares = self.shares(&mut missed).await;
         let gathered = self.readings(health, &shares, catalog, deadline).await?;
@@ -183,7 +183,7 @@ impl Watch {
         shares: &Shares,
         catalog: Option<&Catalog>,
         deadline: Instant,
-    ) -> Result<Gathered, StoreError> {
+    ) -> Result<Gathered, HistoryError> {
         let platform = self.platform();
         let mut errors = BTreeMap::new();
         for window in error_windows(platform) {

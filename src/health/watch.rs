@@ -11,7 +11,6 @@ use std::{
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     metrics,
@@ -24,8 +23,9 @@ use crate::{
     platform::{Finding, Platform, Probe, ProbeKind, Service, ServiceName},
     runtime::{Observed, Problem, Runtime},
     store::{
-        History, Holder, Site, StoreError,
+        History, HistoryError, Holder, Site,
         history::{Records, ServiceRecord, Totals},
+        sqlite,
     },
 };
 
@@ -193,7 +193,7 @@ impl Watch {
     }
 
     /// What is known without looking.
-    pub async fn known(&self) -> Result<Health, StoreError> {
+    pub async fn known(&self) -> Result<Health, HistoryError> {
         let platform = Arc::clone(&self.platform);
         self.with_history(move |history| Ok(Health::of(&platform, &history.services()?)))
             .await
@@ -207,7 +207,7 @@ impl Watch {
         services: &[&Service],
         is_fresh: bool,
         deadline: Instant,
-    ) -> Result<Checked, StoreError> {
+    ) -> Result<Checked, HistoryError> {
         let records = self.with_history(|history| history.services()).await?;
         let now = Timestamp::now();
         let due: Vec<&Service> = self
@@ -234,7 +234,7 @@ impl Watch {
     }
 
     /// Enters looks that were made and answers what is known with them.
-    pub async fn enter(&self, checked: Vec<Looked>) -> Result<Health, StoreError> {
+    pub async fn enter(&self, checked: Vec<Looked>) -> Result<Health, HistoryError> {
         for looked in &checked {
             for look in &looked.looks {
                 metrics::count_look(&self.platform.name, &looked.service, &look.outcome);
@@ -283,7 +283,7 @@ impl Watch {
     }
 
     /// What each service was how long since a time.
-    pub async fn totals(&self, since: Timestamp) -> Result<BTreeMap<String, Totals>, StoreError> {
+    pub async fn totals(&self, since: Timestamp) -> Result<BTreeMap<String, Totals>, HistoryError> {
         self.with_history(move |history| history.totals(None, since.as_millisecond()))
             .await
     }
@@ -383,13 +383,9 @@ impl Watch {
     /// SQLite waits: never on a thread that answers.
     pub async fn with_history<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&History) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let history = Arc::clone(&self.history);
-        let work = tokio::task::spawn_blocking(move || work(&history));
-        AbortOnDropHandle::new(work)
-            .await
-            .map_err(|_| StoreError::Other("its use failed by a fault of this program".into()))?
+        work: impl FnOnce(&History) -> Result<T, HistoryError> + Send + 'static,
+    ) -> Result<T, HistoryError> {
+        sqlite::off_thread(&self.history, work).await
     }
 }
 

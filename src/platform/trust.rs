@@ -13,6 +13,7 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use super::{load::Loaded, model::RuntimeKind, problem::quoted, variables::Expanded};
+use crate::digest::hex;
 
 /// Digest of a platform file with every file that it refers to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,12 +31,7 @@ impl FilesDigest {
             digest.update((content.len() as u64).to_le_bytes());
             digest.update(content);
         }
-        let hex: String = digest
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        Self(format!("sha256:{hex}"))
+        Self(format!("sha256:{}", hex(&digest.finalize())))
     }
 
     pub fn as_str(&self) -> &str {

@@ -88,30 +88,15 @@ pub trait Runtime: Send + Sync {
     /// What services use now. May take a moment: processor use is a difference of two looks.
     fn usage<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Usage>>;
 
-    /// Runs a command where a service runs, with its environment.
+    /// Runs a command where a service runs, with its environment. `streams` names files of this
+    /// machine that it reads and writes: what a dump is made of.
     fn exec<'a>(
-        &'a self,
-        service: &'a ServiceName,
-        command: &'a [String],
-        longest: Duration,
-    ) -> Work<'a, Output>;
-
-    /// The same with files of this machine: what a dump is written to and read from.
-    fn exec_with<'a>(
         &'a self,
         service: &'a ServiceName,
         command: &'a [String],
         streams: Streams<'a>,
         longest: Duration,
-    ) -> Work<'a, Output> {
-        let _ = (service, command, streams, longest);
-        Box::pin(async {
-            Err(Problem::NotSupported {
-                what: "reading and writing files with a command",
-                runtime: self.name(),
-            })
-        })
-    }
+    ) -> Work<'a, Output>;
 }
 
 /// The runtime that a platform file names.
@@ -197,16 +182,4 @@ pub fn detach() -> Result<(), Problem> {
         what: "deploying",
         runtime: "systems other than Linux",
     })
-}
-
-/// Makes or empties a file for its owner alone.
-fn private_file(path: &std::path::Path) -> std::io::Result<std::fs::File> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    options.open(path)
 }

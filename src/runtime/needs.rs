@@ -17,7 +17,11 @@ pub(super) async fn wait(
     change: Change<'_>,
     every: Duration,
 ) -> Result<(), String> {
-    let Some(service) = platform.service(&name.0) else {
+    let service_of = |name: &ServiceName| {
+        let mut services = platform.services.iter();
+        services.find(|service| service.name == *name)
+    };
+    let Some(service) = service_of(name) else {
         return Ok(());
     };
     let is_applied = |need: &&ServiceName| change.desired.iter().any(|one| one.service == **need);
@@ -25,9 +29,7 @@ pub(super) async fn wait(
         let needed = Needed {
             runtime,
             need,
-            is_one_shot: platform
-                .service(&need.0)
-                .is_some_and(|service| service.is_one_shot),
+            is_one_shot: service_of(need).is_some_and(|service| service.is_one_shot),
             change,
         };
         needed.wait(every).await?;

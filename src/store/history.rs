@@ -7,27 +7,18 @@
 mod tables;
 mod totals;
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::{Mutex, MutexGuard},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, sync::MutexGuard, time::Duration};
 
-use super::filesystem;
-use rusqlite::{
-    Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params,
-};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+
+use super::sqlite::{Durability, Fault, Shared};
 
 pub use totals::Totals;
 
 /// Milliseconds since 1970.
 pub type Millis = i64;
 
-/// How long a second writer waits for the first.
-const BUSY: Duration = Duration::from_secs(5);
-
-/// The same when the file is opened: it is tried again later.
+/// How long it is waited for another process when the file is opened: it is tried again later.
 const BUSY_AT_FIRST: Duration = Duration::from_millis(500);
 
 /// Transitions and resolved alerts are kept for this long.
@@ -35,35 +26,19 @@ const KEPT: Millis = 90 * 24 * 3_600_000;
 
 /// An open history.
 pub struct History {
-    connection: Mutex<Connection>,
+    shared: Shared,
     is_kept: bool,
 }
 
 /// Why the history could not be read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    #[error("the health history is being written by another process that does not come to an end")]
-    Locked,
-    #[error("the disk is full: the health history was not written, what it holds is whole")]
-    Full,
-    #[error(
-        "the health history could not be written ({0}; is the disk full?), what it holds is whole"
-    )]
-    Unwritable(String),
-    #[error(
-        "the state folder lies on a network file system ({0}), where the locks of SQLite do not \
-         hold: name a local folder with OPENPOLICY_STATE"
-    )]
-    Network(String),
-    #[error(
-        "the health history was written by a newer version of this program (its format is {found}, \
-         this one knows {known}): start the newer one, or name another folder with OPENPOLICY_STATE"
-    )]
-    Newer { found: i64, known: i64 },
-    #[error("the health history is damaged ({0}): move the file away, a new one is begun")]
-    Damaged(String),
-    #[error("the health history cannot be used: {0}")]
-    Other(String),
+#[error("the health history {0}")]
+pub struct HistoryError(pub Fault);
+
+impl<E: Into<Fault>> From<E> for HistoryError {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
 }
 
 /// What is remembered of one service between looks.
@@ -149,22 +124,18 @@ pub struct Records {
 
 impl History {
     /// Opens or makes the file.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        if let Some(kind) = path.parent().and_then(filesystem::network_of) {
-            return Err(StoreError::Network(kind));
-        }
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY_AT_FIRST)?;
-        // WAL: who reads never waits for the monitor. A look lost in a power cut is no loss.
-        connection.execute_batch("PRAGMA journal_mode = wal; PRAGMA synchronous = normal;")?;
-        let history = Self::of(connection, true)?;
-        history.connection()?.busy_timeout(BUSY)?;
-        Ok(history)
+    pub fn open(path: &Path) -> Result<Self, HistoryError> {
+        // A look lost in a power cut is no loss.
+        let shared = Shared::open(path, Durability::Normal, &tables::TABLES, BUSY_AT_FIRST)?;
+        Ok(Self {
+            shared,
+            is_kept: true,
+        })
     }
 
     /// Whether a history that is there can be read and written; changes nothing in it. How much
     /// it holds: the services, and the time of the first look.
-    pub fn examine(path: &Path) -> Result<(usize, Option<Millis>), StoreError> {
+    pub fn examine(path: &Path) -> Result<(usize, Option<Millis>), HistoryError> {
         let history = Self::open(path)?;
         {
             let mut connection = history.connection()?;
@@ -173,7 +144,7 @@ impl History {
             let sound: String =
                 transaction.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
             if sound != "ok" {
-                return Err(StoreError::Damaged(sound));
+                return Err(Fault::Damaged(sound).into());
             }
             transaction.rollback()?;
         }
@@ -181,16 +152,10 @@ impl History {
     }
 
     /// A history that ends with the process, where no file can be kept.
-    pub fn in_memory() -> Result<Self, StoreError> {
-        Self::of(Connection::open_in_memory()?, false)
-    }
-
-    fn of(mut connection: Connection, is_kept: bool) -> Result<Self, StoreError> {
-        tables::migrate(&mut connection)?;
-        connection.set_prepared_statement_cache_capacity(32);
+    pub fn in_memory() -> Result<Self, HistoryError> {
         Ok(Self {
-            connection: Mutex::new(connection),
-            is_kept,
+            shared: Shared::in_memory(&tables::TABLES)?,
+            is_kept: false,
         })
     }
 
@@ -199,19 +164,17 @@ impl History {
         self.is_kept
     }
 
-    fn connection(&self) -> Result<MutexGuard<'_, Connection>, StoreError> {
-        self.connection
-            .lock()
-            .map_err(|_| StoreError::Other("an earlier use of it failed".into()))
+    fn connection(&self) -> Result<MutexGuard<'_, Connection>, HistoryError> {
+        Ok(self.shared.connection()?)
     }
 
     /// What each service was at its last look.
-    pub fn services(&self) -> Result<BTreeMap<String, ServiceRecord>, StoreError> {
+    pub fn services(&self) -> Result<BTreeMap<String, ServiceRecord>, HistoryError> {
         services(&*self.connection()?)
     }
 
     /// Every alert that was ever pending and is not forgotten yet.
-    pub fn alerts(&self) -> Result<BTreeMap<(String, String), AlertRecord>, StoreError> {
+    pub fn alerts(&self) -> Result<BTreeMap<(String, String), AlertRecord>, HistoryError> {
         alerts(&*self.connection()?)
     }
 
@@ -220,7 +183,7 @@ impl History {
         &self,
         now: Millis,
         change: impl FnOnce(&mut Records) -> T,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T, HistoryError> {
         let mut connection = self.connection()?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let before = Records {
@@ -266,7 +229,7 @@ impl History {
         since: Millis,
         until: Millis,
         most: usize,
-    ) -> Result<(Vec<Transition>, u64), StoreError> {
+    ) -> Result<(Vec<Transition>, u64), HistoryError> {
         let connection = self.connection()?;
         let bounds = params![service, since, until];
         let total: i64 = connection
@@ -299,12 +262,12 @@ impl History {
         &self,
         service: Option<&str>,
         since: Millis,
-    ) -> Result<BTreeMap<String, Totals>, StoreError> {
+    ) -> Result<BTreeMap<String, Totals>, HistoryError> {
         totals::since(&*self.connection()?, service, since)
     }
 
     /// When the first look was made that is remembered.
-    pub fn begins(&self) -> Result<Option<Millis>, StoreError> {
+    pub fn begins(&self) -> Result<Option<Millis>, HistoryError> {
         Ok(self
             .connection()?
             .query_row("SELECT min(start) FROM span", [], |row| row.get(0))
@@ -313,7 +276,7 @@ impl History {
     }
 }
 
-fn services(connection: &Connection) -> Result<BTreeMap<String, ServiceRecord>, StoreError> {
+fn services(connection: &Connection) -> Result<BTreeMap<String, ServiceRecord>, HistoryError> {
     let mut select = connection.prepare_cached(
         "SELECT service, own, verdict, blocked_by, since, failures, passes, has_passed, looked_at,
                 outcome, reason, response_us, facts, started_at
@@ -342,7 +305,9 @@ fn services(connection: &Connection) -> Result<BTreeMap<String, ServiceRecord>, 
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn alerts(connection: &Connection) -> Result<BTreeMap<(String, String), AlertRecord>, StoreError> {
+fn alerts(
+    connection: &Connection,
+) -> Result<BTreeMap<(String, String), AlertRecord>, HistoryError> {
     let mut select = connection.prepare_cached(
         "SELECT rule, service, state, since, changed_at, seen_at, value FROM alert",
     )?;
@@ -365,7 +330,7 @@ fn write_service(
     transaction: &Transaction<'_>,
     name: &str,
     record: &ServiceRecord,
-) -> Result<(), StoreError> {
+) -> Result<(), HistoryError> {
     transaction
         .prepare_cached(
             "INSERT OR REPLACE INTO service (service, own, verdict, blocked_by, since, failures,
@@ -395,7 +360,7 @@ fn write_alert(
     transaction: &Transaction<'_>,
     (rule, service): &(String, String),
     record: &AlertRecord,
-) -> Result<(), StoreError> {
+) -> Result<(), HistoryError> {
     transaction
         .prepare_cached(
             "INSERT OR REPLACE INTO alert (rule, service, state, since, changed_at, seen_at, value)
@@ -416,7 +381,7 @@ fn write_alert(
 fn write_transition(
     transaction: &Transaction<'_>,
     transition: &Transition,
-) -> Result<(), StoreError> {
+) -> Result<(), HistoryError> {
     transaction
         .prepare_cached(
             "INSERT INTO transition (service, at, verdict_before, verdict, reason, blocked_by)
@@ -434,7 +399,7 @@ fn write_transition(
 }
 
 /// Drops what is older than anyone asks for; cheap where there is nothing to drop.
-fn forget(transaction: &Transaction<'_>, now: Millis) -> Result<(), StoreError> {
+fn forget(transaction: &Transaction<'_>, now: Millis) -> Result<(), HistoryError> {
     transaction
         .prepare_cached("DELETE FROM transition WHERE at < ?1")?
         .execute([now - KEPT])?;
@@ -455,22 +420,6 @@ fn names(joined: &str) -> Vec<String> {
 
 fn as_integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked,
-            Some(ErrorCode::DiskFull) => Self::Full,
-            Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
-                Self::Unwritable(error.to_string())
-            }
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                Self::Damaged(error.to_string())
-            }
-            _ => Self::Other(error.to_string()),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -7,67 +7,42 @@
 pub mod interventions;
 mod tables;
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::{Mutex, MutexGuard},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, sync::MutexGuard, time::Duration};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 pub use interventions::Intervention;
 
-use super::{filesystem, history::Millis};
+use super::{
+    filesystem,
+    history::Millis,
+    private,
+    sqlite::{Durability, Fault, Shared},
+};
 
-/// How long a second writer waits for the first.
-const BUSY: Duration = Duration::from_secs(5);
+/// How long it is waited for another process when the file is opened.
+const BUSY_AT_FIRST: Duration = Duration::from_secs(5);
 /// Runs that are over are kept in this number, and what belongs to them.
 const RUNS_KEPT: i64 = 500;
 /// Plans that were never run are kept for this long after they expired.
 const PLANS_KEPT: Millis = 24 * 3_600_000;
 
 /// An open journal.
-pub struct Journal {
-    connection: Mutex<Connection>,
-}
+pub struct Journal(Shared);
 
 /// Why the journal could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    #[error("the journal is being written by another process that does not come to an end")]
-    Locked,
-    #[error("the disk is full: nothing was written to the journal, what it holds is whole")]
-    Full,
-    #[error(
-        "the journal was written by a newer version of this program (its format is {found}, this \
-         one knows {known}): start the newer one, or name another folder with OPENPOLICY_STATE"
-    )]
-    Newer { found: i64, known: i64 },
-    #[error(
-        "{place} is on {filesystem}, a network file system: locks are not to be trusted there, and \
-         two drivers could act at once; name a local folder with OPENPOLICY_STATE"
-    )]
-    Network { place: String, filesystem: String },
+    #[error("the journal {0}")]
+    Fault(Fault),
     /// Somebody else wrote to the run meanwhile.
     #[error("run {run} was written to by another driver: it has {found} entries, not {expected}")]
     Conflict { run: i64, expected: i64, found: i64 },
-    #[error("the journal is damaged ({0}): no deployment is begun on it")]
-    Damaged(String),
-    #[error("the journal cannot be used: {0}")]
-    Other(String),
 }
 
-impl From<rusqlite::Error> for JournalError {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked,
-            Some(ErrorCode::DiskFull) => Self::Full,
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                Self::Damaged(error.to_string())
-            }
-            _ => Self::Other(error.to_string()),
-        }
+impl<E: Into<Fault>> From<E> for JournalError {
+    fn from(error: E) -> Self {
+        Self::Fault(error.into())
     }
 }
 
@@ -150,35 +125,25 @@ pub struct Append<'a> {
 impl Journal {
     /// Opens or makes the file.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        if let Some(filesystem) = path.parent().and_then(filesystem::network_of) {
-            return Err(JournalError::Network {
-                place: path.display().to_string(),
-                filesystem,
-            });
+        // Before anything is in it. On a network file system it is not made.
+        if path.parent().and_then(filesystem::network_of).is_none() {
+            private::file_to_append(path).map_err(|error| Fault::Unwritable(error.to_string()))?;
         }
-        private(path).map_err(|error| JournalError::Other(error.to_string()))?;
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY)?;
-        connection.execute_batch("PRAGMA journal_mode = wal; PRAGMA synchronous = full;")?;
-        Self::of(connection)
+        Ok(Self(Shared::open(
+            path,
+            Durability::Full,
+            &tables::TABLES,
+            BUSY_AT_FIRST,
+        )?))
     }
 
     /// One that ends with the process.
     pub fn in_memory() -> Result<Self, JournalError> {
-        Self::of(Connection::open_in_memory()?)
-    }
-
-    fn of(mut connection: Connection) -> Result<Self, JournalError> {
-        tables::migrate(&mut connection)?;
-        Ok(Self {
-            connection: Mutex::new(connection),
-        })
+        Ok(Self(Shared::in_memory(&tables::TABLES)?))
     }
 
     fn connection(&self) -> Result<MutexGuard<'_, Connection>, JournalError> {
-        self.connection
-            .lock()
-            .map_err(|_| JournalError::Other("an earlier use of it failed".into()))
+        Ok(self.0.connection()?)
     }
 
     /// Keeps a plan; `write` gets its number and answers digest and body.
@@ -200,7 +165,7 @@ impl Journal {
             params![target, expires],
         )?;
         let id = transaction.last_insert_rowid();
-        let (digest, body) = write(id).map_err(|error| JournalError::Other(error.to_string()))?;
+        let (digest, body) = write(id)?;
         transaction.execute(
             "UPDATE plan SET digest = ?2, body = ?3 WHERE id = ?1",
             params![id, digest, body],
@@ -566,18 +531,6 @@ fn forget(connection: &Connection) -> Result<(), JournalError> {
         }
     }
     Ok(())
-}
-
-/// Makes the file for its owner alone, before anything is in it.
-fn private(path: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    options.open(path).map(|_| ())
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! The state folder: where it is, and that nobody but its owner reads it.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
+
+use super::private;
 
 /// A folder that exists and belongs to its owner alone.
 #[derive(Debug, Clone)]
@@ -22,7 +24,7 @@ pub struct StateError {
 impl StateFolder {
     /// Makes the folder where it is missing.
     pub fn at(path: &Path) -> Result<Self, StateError> {
-        let made = make_private(path).map_err(|error| StateError {
+        let made = private::folder(path).map_err(|error| StateError {
             path: path.display().to_string(),
             error,
         });
@@ -41,19 +43,10 @@ impl StateFolder {
     }
 }
 
-fn make_private(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::DirBuilderExt as _;
-        builder.mode(0o700);
-    }
-    builder.create(path)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[cfg(unix)]

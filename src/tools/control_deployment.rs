@@ -70,14 +70,17 @@ impl Action {
 async fn call(context: &Context, sent: Value) -> Outcome {
     let asked: Arguments = arguments::read(sent)?;
     let run = deployment::run_number("run", &asked.run)?;
-    let deployments = deployment::deployments(context)?;
-    let seen = deployments.look(run)?;
+    let deployments = deployment::deployments(context).await?;
+    let seen = deployments.look(run).await?;
     let Some(verb) = asked.action.verb() else {
         return request_approval(context, &deployments, seen).await;
     };
     // Stopping what goes wrong is free to everyone; going on in production is not.
     let is_for_a_person = !matches!(verb, Verb::Pause | Verb::Abort);
-    if is_for_a_person && !context.has_proven() && deployments.needs_person(&seen.row.target)? {
+    if is_for_a_person
+        && !context.has_proven()
+        && deployments.needs_person(&seen.row.target).await?
+    {
         let verb = verb.as_str();
         return Err(ToolError::new(
             ErrorCode::NeedsApproval,
@@ -89,11 +92,10 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     }
     let reason = asked.reason.as_deref();
     deployments.ask(run, verb, context.by(), reason).await?;
-    let seen = deployments.look(run)?;
+    let seen = deployments.look(run).await?;
     let mut answer = Answer::new(Budget::DEFAULT);
     deployment::put_run(&mut answer, context, &seen, 4);
-    let waiting = deployments.journal().asked(run);
-    if waiting.is_ok_and(|asked| !asked.is_empty()) {
+    if deployments.is_asked(run).await? {
         answer.warn("it is asked for, and done when the action at work has ended");
     }
     Ok(answer)
@@ -110,7 +112,7 @@ async fn request_approval(context: &Context, deployments: &Deployments, seen: Se
         }
         .into());
     }
-    if let Err(reason) = approval::may_ask(context, deployments, &seen)? {
+    if let Err(reason) = approval::may_ask(context, deployments, &seen).await? {
         return Err(
             ToolError::new(ErrorCode::NeedsApproval, reason).then(format!(
                 "`openpolicy-mcp approve {run}`; nothing was changed"
@@ -118,7 +120,7 @@ async fn request_approval(context: &Context, deployments: &Deployments, seen: Se
         );
     }
     let outcome = approval::ask(context, deployments, &seen).await?;
-    let seen = deployments.look(run)?;
+    let seen = deployments.look(run).await?;
     let mut answer = Answer::new(Budget::DEFAULT);
     deployment::put_run(&mut answer, context, &seen, 4);
     if let approval::Outcome::Waits(why) = outcome {

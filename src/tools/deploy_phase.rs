@@ -64,7 +64,7 @@ struct Arguments {
 
 async fn call(context: &Context, sent: Value) -> Outcome {
     let asked: Arguments = arguments::read(sent)?;
-    let deployments = deployment::deployments(context)?;
+    let deployments = deployment::deployments(context).await?;
     let run = deployments
         .begin(
             &asked.digest,
@@ -73,7 +73,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
             context.deadline(),
         )
         .await?;
-    let mut seen = deployments.look(run.id)?;
+    let mut seen = deployments.look(run.id).await?;
     let mut until = deployment::until(context, asked.wait);
     if seen.next_phase_asks() {
         // That comes first of all: it is soon known.
@@ -89,15 +89,19 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         {
             let seq = seen.reading.state.last_seq;
             deployments.wait(run.id, seq, until).await?;
-            seen = deployments.look(run.id)?;
+            seen = deployments.look(run.id).await?;
         }
         // Where nobody may be asked here, `next_step` says who is.
-        if seen.question().is_none() || approval::may_ask(context, &deployments, &seen)?.is_err() {
+        if seen.question().is_none()
+            || approval::may_ask(context, &deployments, &seen)
+                .await?
+                .is_err()
+        {
             break;
         }
         let outcome = approval::ask(context, &deployments, &seen).await?;
         // A person takes their time: others may have decided meanwhile.
-        seen = deployments.look(run.id)?;
+        seen = deployments.look(run.id).await?;
         match outcome {
             approval::Outcome::Approved => until = deployment::until(context, asked.wait),
             approval::Outcome::Waits(why) => {

@@ -33,8 +33,8 @@ pub const LONGEST_WAIT: u64 = 45;
 const FOR_THE_ANSWER: Duration = Duration::from_secs(3);
 
 /// Deployments of the platform of this call.
-pub fn deployments(context: &Context) -> Result<Deployments, ToolError> {
-    Ok(Deployments::of(context.platform()?)?)
+pub async fn deployments(context: &Context) -> Result<Deployments, ToolError> {
+    Ok(Deployments::of(context.platform()?).await?)
 }
 
 /// `run-7`, `run 7` or `7`.
@@ -388,7 +388,6 @@ impl From<DeployError> for ToolError {
             E::Refused { run, .. } => Self::new(ErrorCode::Conflict, message)
                 .then(format!("get_deployment with run {run} tells what it is")),
             E::NothingToDo { .. } => Self::new(ErrorCode::Conflict, message),
-            E::NeedsPerson(_) => Self::new(ErrorCode::NeedsApproval, message),
             E::EndsWithClient => Self::new(ErrorCode::Unavailable, message).then(
                 "start the container with `serve --http`, or the server outside of one; nothing was \
                  changed",

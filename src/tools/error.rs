@@ -9,7 +9,7 @@ use crate::{
     catalog::CatalogError,
     observe::ObserveError,
     runtime::Problem,
-    store::StoreError,
+    store::{Fault, HistoryError},
 };
 
 /// The codes of the contract.
@@ -256,17 +256,16 @@ impl From<ObserveError> for ToolError {
     }
 }
 
-impl From<StoreError> for ToolError {
-    fn from(error: StoreError) -> Self {
-        let next_step = match &error {
-            StoreError::Locked => "try again",
-            StoreError::Full | StoreError::Unwritable(_) => {
+impl From<HistoryError> for ToolError {
+    fn from(error: HistoryError) -> Self {
+        let next_step = match &error.0 {
+            Fault::Locked => "try again",
+            Fault::Full | Fault::Unwritable(_) => {
                 "free space where the state folder lies, then repeat the call"
             }
-            StoreError::Network(_)
-            | StoreError::Newer { .. }
-            | StoreError::Damaged(_)
-            | StoreError::Other(_) => "`openpolicy-mcp doctor` tells where the state folder is",
+            Fault::Network(_) | Fault::Newer { .. } | Fault::Damaged(_) | Fault::Other(_) => {
+                "`openpolicy-mcp doctor` tells where the state folder is"
+            }
         };
         Self::new(ErrorCode::Unavailable, error.to_string()).then(next_step)
     }

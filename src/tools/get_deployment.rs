@@ -64,7 +64,7 @@ struct Arguments {
 
 async fn call(context: &Context, sent: Value) -> Outcome {
     let (asked, cursor_scope): (Arguments, _) = arguments::read_paged(NAME, sent)?;
-    let deployments = deployment::deployments(context)?;
+    let deployments = deployment::deployments(context).await?;
     if asked.history.unwrap_or(false) {
         return history(context, &deployments, &asked, &cursor_scope).await;
     }
@@ -72,18 +72,18 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         Some(run) => deployment::run_number("run", run)?,
         None => {
             let target = deployments.target().await?;
-            deployments.newest(&target)?.ok_or_else(|| {
+            deployments.newest(&target).await?.ok_or_else(|| {
                 ToolError::new(ErrorCode::NotFound, "nothing was deployed here yet")
                     .then("plan_deployment begins")
             })?
         }
     };
-    let mut seen = deployments.look(run)?;
+    let mut seen = deployments.look(run).await?;
     if asked.wait.unwrap_or(0) > 0 {
         let until = deployment::until(context, asked.wait);
         let seq = seen.reading.state.last_seq;
         deployments.wait(run, seq, until).await?;
-        seen = deployments.look(run)?;
+        seen = deployments.look(run).await?;
     }
     let lines = asked
         .limit
@@ -98,7 +98,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         let watch = context.platform()?;
         let capacity = &watch.platform().capacity;
         let machine = Machine::of(capacity, watch.runtime().ok()).await;
-        let facts = deployments.facts(&machine);
+        let facts = deployments.facts(&machine).await;
         let list = checks::postflight(&seen.reading.plan, &seen.reading.state, &facts);
         plan_deployment::put_checks(&mut answer, &list);
     }
@@ -148,16 +148,13 @@ async fn history(
     let target = deployments.target().await?;
     let limit = asked.limit.unwrap_or(RUNS).min(MOST_LINES);
     let most = usize::try_from(start + limit).unwrap_or(usize::MAX);
-    let (rows, total) = deployments
-        .journal()
-        .runs(&target, None, most)
-        .map_err(crate::deploy::DeployError::from)?;
+    let (rows, total) = deployments.runs(&target, None, most).await?;
     let mut table = Table::new(&["run", "state", "what", "began", "took", "by", "reason"]);
     for row in rows
         .iter()
         .skip(usize::try_from(start).unwrap_or(usize::MAX))
     {
-        let seen = deployments.look(row.id)?;
+        let seen = deployments.look(row.id).await?;
         let (plan, state) = (&seen.reading.plan, &seen.reading.state);
         let what = match plan.kind {
             Kind::RollBack => format!("rollback of {} services", plan.restores.len()),

@@ -59,7 +59,7 @@ struct Arguments {
 
 async fn call(context: &Context, sent: Value) -> Outcome {
     let asked: Arguments = arguments::read(sent)?;
-    let deployments = deployment::deployments(context)?;
+    let deployments = deployment::deployments(context).await?;
     let watch = context.platform()?;
     let platform = watch.platform();
     let deadline = context.deadline();
@@ -81,7 +81,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
             deployments.plan_phases(&phases, deadline).await?
         }
     };
-    let needs_person = deployments.needs_person(&plan.target)?;
+    let needs_person = deployments.needs_person(&plan.target).await?;
     let mut answer = Answer::new(Budget::DEFAULT);
     put(&mut answer, &plan, needs_person);
     let restarted: Vec<&str> = deployment::restarted(&plan)

@@ -57,7 +57,7 @@ struct Arguments {
 
 async fn call(context: &Context, sent: Value) -> Outcome {
     let asked: Arguments = arguments::read(sent)?;
-    let deployments = deployment::deployments(context)?;
+    let deployments = deployment::deployments(context).await?;
     let deadline = context.deadline();
     let mut answer = Answer::new(Budget::DEFAULT);
     if let Some(digest) = &asked.digest {
@@ -65,7 +65,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         let run = deployments
             .begin(digest, context.by(), reason, deadline)
             .await?;
-        let seen = deployments.look(run.id)?;
+        let seen = deployments.look(run.id).await?;
         deployment::put_run(&mut answer, context, &seen, 6);
         return Ok(answer);
     }
@@ -98,7 +98,11 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let plan = deployments
         .plan_rollback(run, to, services.as_ref(), deadline)
         .await?;
-    put(&mut answer, &plan, deployments.needs_person(&plan.target)?);
+    put(
+        &mut answer,
+        &plan,
+        deployments.needs_person(&plan.target).await?,
+    );
     answer.put(
         "next_step",
         format!("call {NAME} with this digest; nothing was changed so far"),

@@ -81,7 +81,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let asked: Arguments = arguments::read(sent)?;
     let watch = context.platform()?;
     let (wanted, limit) = wanted(watch, &asked).await?;
-    let deployments = deployment::deployments(context)?;
+    let deployments = deployment::deployments(context).await?;
     let mut answer = Answer::new(Budget::DEFAULT);
     let choice = match deployments.choose(&wanted).await {
         Ok(choice) => choice,
@@ -98,15 +98,14 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let is_shown_only = asked.dry_run.unwrap_or(true) || names.is_empty();
     if !is_shown_only {
         let target = deployments.target().await?;
-        if !context.has_proven() && deployments.needs_person(&target)? {
+        if !context.has_proven() && deployments.needs_person(&target).await? {
             return Err(ToolError::new(
                 ErrorCode::NeedsApproval,
                 "the target is in production: a person decides about stopping services",
             )
             .then("a person runs `openpolicy-mcp stop` on a terminal; nothing was changed"));
         }
-        let open = deployments.journal().open_run(&target);
-        if let Ok(Some(open)) = open {
+        if let Some(open) = deployments.open_run(&target).await? {
             answer.warn(format!(
                 "run {} is not over ({}): what was stopped may make its gates or triggers act",
                 open.id, open.state

@@ -8,7 +8,7 @@ use std::{
 /// The rooms from left to right; those of one row do not use each other. A room may use any room
 /// left of it.
 const ROWS: &[&[&str]] = &[
-    &["settings"],
+    &["settings", "digest"],
     &["answer", "net", "logs", "platform"],
     &["store"],
     &["runtime", "catalog"],

@@ -2,7 +2,7 @@
 //! interrupted.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     path::{Path, PathBuf},
 };
 
@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
 use super::{Head, Kind, Snapshot, SnapshotError, build, differences};
+use crate::store::private;
 
 /// A copy that is not finished. Everything that was written stays, also after `kill -9`.
 pub struct Draft {
@@ -57,7 +58,7 @@ impl Draft {
     pub fn create(path: &Path, notes: &[(&str, &str)]) -> Result<Self, SnapshotError> {
         remove(path)?;
         // The files beside it take the mode of this one.
-        private(path)?;
+        private::new_file(path)?;
         let connection = Connection::open(path)?;
         connection.execute_batch(CAREFUL)?;
         connection.execute_batch("BEGIN")?;
@@ -406,18 +407,5 @@ pub fn remove(path: &Path) -> Result<(), SnapshotError> {
             _ => {}
         }
     }
-    Ok(())
-}
-
-/// An empty file that its owner alone may read.
-fn private(path: &Path) -> Result<(), SnapshotError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    options.open(path)?;
     Ok(())
 }

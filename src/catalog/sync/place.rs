@@ -6,10 +6,10 @@
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 
 use crate::{
     catalog::{address::Address, jwt},
+    digest,
     settings::{Credential, OpenMetadataSettings},
     store::{StateError, StateFolder},
 };
@@ -107,20 +107,13 @@ fn of_token(token: &SecretString) -> String {
             subject: Some(subject),
             ..
         }) => subject,
-        _ => format!("token {}", &hex(token.as_bytes())[..16]),
+        _ => format!("token {}", digest::short(token, 16)),
     }
 }
 
 fn key(url: &str, identity: &str) -> String {
     // A line break stands in neither.
-    hex(format!("{url}\n{identity}").as_bytes())[..16].to_owned()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    digest::short(format!("{url}\n{identity}"), 16)
 }
 
 #[cfg(test)]

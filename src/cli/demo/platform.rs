@@ -137,7 +137,7 @@ impl Stage {
     /// Each phase is a run of its own, so that one that fails takes back itself alone.
     async fn deploy(&self) -> Result<(), String> {
         let told = |error: DeployError| error.to_string();
-        let deployments = Deployments::of(&self.watch).map_err(told)?;
+        let deployments = Deployments::of(&self.watch).await.map_err(told)?;
         for phase in &self.watch.platform().phases {
             let deadline = Instant::now() + PATIENCE;
             let plan = deployments.plan_phases(&[phase], deadline).await;
@@ -145,7 +145,7 @@ impl Stage {
             let run = deployments.begin(&digest, "the demo", None, deadline).await;
             let run = run.map_err(told)?.id;
             loop {
-                let seen = deployments.look(run).map_err(told)?;
+                let seen = deployments.look(run).await.map_err(told)?;
                 match seen.reading.state.status {
                     Status::Ended(EndState::Succeeded) => {
                         tell(phase);
@@ -187,14 +187,17 @@ impl Stage {
 
     /// Who deploys would start again what is stopped.
     async fn end_driver(&self) {
-        let Ok(deployments) = Deployments::of(&self.watch) else {
+        let Ok(deployments) = Deployments::of(&self.watch).await else {
             return;
         };
         let open = match deployments.target().await {
-            Ok(target) => deployments.journal().open_run(&target).ok().flatten(),
+            Ok(target) => deployments.open_run(&target).await.ok().flatten(),
             Err(_) => None,
         };
-        let seen = open.and_then(|run| deployments.look(run.id).ok());
+        let seen = match open {
+            Some(run) => deployments.look(run.id).await.ok(),
+            None => None,
+        };
         if let Some(driver) = seen.and_then(|seen| seen.reading.state.driver)
             && let Err(problem) = runtime::end_processes(&[driver]).await
         {

@@ -43,7 +43,7 @@ pub(in super::super) fn run(arguments: &ApproveArguments) -> Result<(), Failure>
     let asked = decision.asked()?;
     block_on(async {
         let run = deployment::run_number("RUN", run).map_err(|error| asked.failure(error))?;
-        let deployments = asked.deployments()?;
+        let deployments = asked.deployments().await?;
         approve_for(&asked, &deployments, run, decision.reason.as_deref()).await?;
         let sent = json!({"run": run.to_string()});
         let answer = asked.call("get_deployment", sent).await?;
@@ -51,7 +51,7 @@ pub(in super::super) fn run(arguments: &ApproveArguments) -> Result<(), Failure>
             return deploy::to_the_end(&asked, &answer, false, Wanted::Success).await;
         }
         asked.print(&answer)?;
-        outcome::of(&follow::look(&deployments, run)?, Wanted::Success)
+        outcome::of(&follow::look(&deployments, run).await?, Wanted::Success)
     })
 }
 
@@ -72,7 +72,7 @@ async fn approve_for(
 ) -> Result<(), Failure> {
     let told = |error: DeployError| asked.failure(error);
     let context = asked.context();
-    let seen = follow::look(deployments, run)?;
+    let seen = follow::look(deployments, run).await?;
     let is_awaited = seen.reading.state.status == Status::AwaitingApproval;
     if is_awaited && is_stale(&seen, Timestamp::now()) {
         let expired = seen.reading.plan.expires_at;
@@ -94,7 +94,7 @@ async fn approve_for(
             )));
         }
         note(what(&seen));
-        let way = match needs_proof(deployments, &target)? {
+        let way = match needs_proof(deployments, &target).await? {
             true => {
                 terminal::or_left(move || prove(&format!("approve run {run}"))).await?;
                 Way::Passphrase
@@ -150,22 +150,21 @@ fn what(seen: &Seen) -> String {
 }
 
 /// Asks for the passphrase where what is done to this target needs it; whether it did.
-pub(in super::super) fn prove_if_needed(
+pub(in super::super) async fn prove_if_needed(
     deployments: &Deployments,
     target: &str,
     what: &str,
 ) -> Result<bool, Failure> {
-    let is_needed = needs_proof(deployments, target)?;
+    let is_needed = needs_proof(deployments, target).await?;
     if is_needed {
         prove(what)?;
     }
     Ok(is_needed)
 }
 
-fn needs_proof(deployments: &Deployments, target: &str) -> Result<bool, Failure> {
-    deployments
-        .needs_person(target)
-        .map_err(|error| Failure::Error(ToolError::from(error).text()))
+async fn needs_proof(deployments: &Deployments, target: &str) -> Result<bool, Failure> {
+    let needs = deployments.needs_person(target).await;
+    needs.map_err(|error| Failure::Error(ToolError::from(error).text()))
 }
 
 /// Asks for the passphrase.

@@ -52,10 +52,10 @@ pub(in super::super) fn run(arguments: &ControlArguments, verb: Verb) -> Result<
     block_on(async {
         let run = deployment::run_number("RUN", run).map_err(|error| asked.failure(error))?;
         if !matches!(verb, Verb::Pause | Verb::Abort) {
-            let deployments = asked.deployments()?;
-            let seen = super::follow::look(&deployments, run)?;
+            let deployments = asked.deployments().await?;
+            let seen = super::follow::look(&deployments, run).await?;
             let what = format!("{} run {run}", verb.as_str());
-            if approve::prove_if_needed(&deployments, &seen.row.target, &what)? {
+            if approve::prove_if_needed(&deployments, &seen.row.target, &what).await? {
                 asked = asked.proven();
             }
         }

@@ -98,10 +98,10 @@ pub(super) async fn to_the_end(
         .field("run")
         .and_then(Value::as_i64)
         .ok_or_else(|| Failure::Error("the answer names no run".into()))?;
-    let deployments = asked.deployments()?;
+    let deployments = asked.deployments().await?;
     loop {
         let seen = match is_left {
-            true => follow::look(&deployments, run)?,
+            true => follow::look(&deployments, run).await?,
             false => follow::follow(asked, &deployments, run).await?,
         };
         if seen.reading.state.status == Status::AwaitingApproval && terminal::is_there() {
@@ -117,6 +117,6 @@ pub(super) async fn to_the_end(
             follow::leave_out_what_is_seen(asked, &mut answer);
         }
         asked.print(&answer)?;
-        return outcome::of(&follow::look(&deployments, run)?, wanted);
+        return outcome::of(&follow::look(&deployments, run).await?, wanted);
     }
 }

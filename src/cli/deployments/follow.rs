@@ -28,10 +28,9 @@ const LOOK: Duration = Duration::from_millis(400);
 /// Between two pictures of the spinner.
 const FRAME: Duration = Duration::from_millis(100);
 
-pub(super) fn look(deployments: &Deployments, run: i64) -> Result<Seen, Failure> {
-    deployments
-        .look(run)
-        .map_err(|error| Failure::Error(ToolError::from(error).text()))
+pub(super) async fn look(deployments: &Deployments, run: i64) -> Result<Seen, Failure> {
+    let seen = deployments.look(run).await;
+    seen.map_err(|error| Failure::Error(ToolError::from(error).text()))
 }
 
 /// Follows until the run is over or a person has to decide. Ctrl-C leaves the run going.
@@ -94,7 +93,7 @@ async fn on_terminal(deployments: &Deployments, run: i64) -> Result<Seen, Failur
         bar.set_style(style);
     }
     let terminal = console::Term::stderr();
-    let mut seen = look(deployments, run)?;
+    let mut seen = look(deployments, run).await?;
     let mut looked = Instant::now();
     let mut frame = 0;
     let picture = |seen: &Seen, frame| {
@@ -112,7 +111,7 @@ async fn on_terminal(deployments: &Deployments, run: i64) -> Result<Seen, Failur
         tokio::time::sleep(FRAME).await;
         frame += 1;
         if looked.elapsed() >= LOOK {
-            seen = look(deployments, run)?;
+            seen = look(deployments, run).await?;
             looked = Instant::now();
         }
     }
@@ -127,7 +126,7 @@ async fn in_lines(asked: &Asked, deployments: &Deployments, run: i64) -> Result<
     let mut told = 0;
     let mut gate = String::new();
     loop {
-        let seen = look(deployments, run)?;
+        let seen = look(deployments, run).await?;
         let mut lines: Vec<String> = seen
             .reading
             .entries

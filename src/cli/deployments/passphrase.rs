@@ -16,6 +16,8 @@ use aws_lc_rs::{pbkdf2, rand};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD as BASE64};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::store::private;
+
 const ALGORITHM: pbkdf2::Algorithm = pbkdf2::PBKDF2_HMAC_SHA256;
 /// The first word of the file.
 const NAME: &str = "pbkdf2-sha256";
@@ -103,14 +105,7 @@ impl Place {
         }
         let aside = self.0.with_extension("new");
         let _ = fs::remove_file(&aside);
-        let mut options = fs::OpenOptions::new();
-        options.create_new(true).write(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt as _;
-            options.mode(0o600);
-        }
-        let mut file = options.open(&aside)?;
+        let mut file = private::new_file(&aside)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&aside, &self.0)

@@ -43,13 +43,13 @@ pub(in super::super) fn run(arguments: &StatusArguments) -> Result<(), Failure> 
         let Some(run) = run else {
             return asked.print(&answer);
         };
-        let deployments = asked.deployments()?;
+        let deployments = asked.deployments().await?;
         if arguments.follow {
             follow::follow(&asked, &deployments, run).await?;
             answer = asked.call("get_deployment", sent).await?;
             follow::leave_out_what_is_seen(&asked, &mut answer);
         }
         asked.print(&answer)?;
-        outcome::of(&follow::look(&deployments, run)?, Wanted::Success)
+        outcome::of(&follow::look(&deployments, run).await?, Wanted::Success)
     })
 }

@@ -81,7 +81,7 @@ impl Deployments {
         reason: Option<&str>,
     ) -> Result<(), DeployError> {
         let run = question.run;
-        let seen = self.look(run)?;
+        let seen = self.look(run).await?;
         let refused = |reason: String| DeployError::Refused {
             verb: Verb::Approve.as_str(),
             run,
@@ -99,14 +99,18 @@ impl Deployments {
         };
         let now = Timestamp::now().as_millisecond();
         let verb = Verb::Approve.as_str();
-        self.journal
-            .ask_of(run, now, verb, by, reason, Some(&given))?;
+        let (by, reason) = (by.to_owned(), reason.map(str::to_owned));
+        self.with_journal(move |journal| {
+            Ok(journal.ask_of(run, now, verb, &by, reason.as_deref(), Some(&given))?)
+        })
+        .await?;
         if !seen.is_driven {
             self.start_driver(run).await?;
         }
         // Its driver takes the run first, and then what is asked of it.
         let until = Instant::now() + LONGEST_START;
-        while Instant::now() < until && self.look(run)?.question().as_ref() == Some(question) {
+        while Instant::now() < until && self.look(run).await?.question().as_ref() == Some(question)
+        {
             tokio::time::sleep(LOOK).await;
         }
         Ok(())

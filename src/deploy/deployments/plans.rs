@@ -10,6 +10,7 @@ use crate::{
         book::{self, Reading},
         checks::Facts,
         event::Event,
+        metered,
         plan::{Kind, Plan, PlannedPhase, Restore},
         planning::{self, Chosen, Loose, Material},
         rollback,
@@ -17,7 +18,7 @@ use crate::{
     health::Verdict,
     observe::machine::Machine,
     platform::{Phase, ServiceName, model::Capacity},
-    store::JournalError,
+    store::{Journal, JournalError},
 };
 
 impl Deployments {
@@ -46,21 +47,22 @@ impl Deployments {
 
     async fn plan(&self, chosen: &Chosen<'_>, deadline: Instant) -> Result<Arc<Plan>, DeployError> {
         let plan = self.made(chosen, Timestamp::now(), deadline).await?;
-        self.keep(plan)
+        self.keep(plan).await
     }
 
-    fn keep(&self, mut plan: Plan) -> Result<Arc<Plan>, DeployError> {
-        let (target, now, expires) = (
-            plan.target.clone(),
-            plan.created_at.as_millisecond(),
-            plan.expires_at.as_millisecond(),
-        );
-        let id = self.journal.add_plan(&target, expires, now, |id| {
-            plan.id = id;
-            Ok((plan.digest(), serde_json::to_string(&plan)?))
-        })?;
-        plan.id = id;
-        Ok(Arc::new(plan))
+    async fn keep(&self, mut plan: Plan) -> Result<Arc<Plan>, DeployError> {
+        self.with_journal(move |journal| {
+            let (now, expires) = (
+                plan.created_at.as_millisecond(),
+                plan.expires_at.as_millisecond(),
+            );
+            journal.add_plan(&plan.target.clone(), expires, now, |id| {
+                plan.id = id;
+                Ok((plan.digest(), serde_json::to_string(&plan)?))
+            })?;
+            Ok(Arc::new(plan))
+        })
+        .await
     }
 
     async fn made(
@@ -89,10 +91,13 @@ impl Deployments {
             .observe(&all)
             .await
             .map_err(|problem| problem.to_string());
-        let left = self.journal.left(&target)?;
-        let unwell = self.unwell(deadline).await;
+        let left = {
+            let target = target.clone();
+            self.with_journal(move |journal| Ok(journal.left(&target)?))
+                .await?
+        };
         let machine = Machine::of(&platform.capacity, Some(runtime)).await;
-        let facts = self.facts(&machine);
+        let (unwell, facts) = tokio::join!(self.unwell(deadline), self.facts(&machine));
         Ok(planning::plan(
             chosen,
             Material {
@@ -129,7 +134,7 @@ impl Deployments {
     }
 
     /// What is known beside services, for the checklists.
-    pub fn facts(&self, machine: &Machine) -> Facts {
+    pub async fn facts(&self, machine: &Machine) -> Facts {
         let platform = self.watch.platform();
         Facts {
             monitoring: Some(match self.watch.not_kept() {
@@ -138,25 +143,25 @@ impl Deployments {
             }),
             findings: self.watch.findings().len(),
             available: machine.available,
-            prometheus: None,
+            prometheus: metered::answers(platform).await,
             has_alertmanager: platform.alertmanager.is_some(),
-            catalog: None,
         }
     }
 
     /// A kept plan.
-    pub fn kept(&self, digest: &str) -> Result<Plan, DeployError> {
+    pub async fn kept(&self, digest: &str) -> Result<Kept, DeployError> {
         let id = Plan::id_in(digest).ok_or_else(|| DeployError::NotADigest(digest.to_owned()))?;
-        let row = self.journal.plan(id)?.ok_or(DeployError::NoPlan(id))?;
-        let plan: Plan = serde_json::from_str(&row.body)
-            .map_err(|error| JournalError::Damaged(error.to_string()))?;
+        let row = self
+            .with_journal(move |journal| journal.plan(id)?.ok_or(DeployError::NoPlan(id)))
+            .await?;
+        let plan: Plan = serde_json::from_str(&row.body).map_err(JournalError::from)?;
         if row.digest != digest.trim() {
             return Err(DeployError::Stale(format!(
                 "plan {id} has another digest ({})",
                 row.digest
             )));
         }
-        Ok(plan)
+        Ok(Kept { plan, run: row.run })
     }
 
     /// Whether everything is still as it was when the plan was made.
@@ -171,7 +176,7 @@ impl Deployments {
             return stale(format!("it expired at {}", plan.expires_at));
         }
         if plan.kind == Kind::RollBack {
-            let newest = self.journal.runs(&plan.target, None, 1)?.0;
+            let newest = self.runs(&plan.target, None, 1).await?.0;
             let made_before = newest
                 .first()
                 .is_some_and(|run| run.created > plan.created_at.as_millisecond());
@@ -219,27 +224,28 @@ impl Deployments {
         let oldest = match (run, to) {
             (Some(run), _) => run,
             (None, Some(to)) => to + 1,
-            (None, None) => self
-                .newest(&target)?
-                .ok_or_else(|| DeployError::NothingToDo {
-                    run: 0,
-                    reason: "nothing was deployed here yet".into(),
-                })?,
+            (None, None) => {
+                self.newest(&target)
+                    .await?
+                    .ok_or_else(|| DeployError::NothingToDo {
+                        run: 0,
+                        reason: "nothing was deployed here yet".into(),
+                    })?
+            }
         };
         let named = run.or(to).unwrap_or(oldest);
-        let known = self.journal.run(named)?.ok_or(DeployError::NoRun(named))?;
+        let known = self.run(named).await?;
         if known.target != target {
             return Err(DeployError::NothingToDo {
                 run: named,
                 reason: format!("it was on {}, this is {target}", known.target),
             });
         }
-        let (rows, _) = self.journal.runs(&target, None, usize::MAX)?;
-        let mut runs: Vec<(i64, Vec<Restore>)> = Vec::new();
-        for row in rows.iter().filter(|row| row.id >= oldest) {
-            let reading = book::read(&self.journal, row.id)?;
-            runs.push((row.id, taken_back(row.id, &reading)));
-        }
+        let runs = {
+            let target = target.clone();
+            self.with_journal(move |journal| ways_back(journal, &target, oldest))
+                .await?
+        };
         let mut restores = rollback::chain(&runs);
         if let Some(services) = services {
             restores = rollback::only(restores, services);
@@ -260,8 +266,29 @@ impl Deployments {
                 runs.len() - 1
             ));
         }
-        self.keep(plan)
+        self.keep(plan).await
     }
+}
+
+/// A plan, and the run that used it.
+pub struct Kept {
+    pub plan: Plan,
+    pub run: Option<i64>,
+}
+
+/// What leads back to before each run of a target from one on, newest first.
+fn ways_back(
+    journal: &Journal,
+    target: &str,
+    oldest: i64,
+) -> Result<Vec<(i64, Vec<Restore>)>, DeployError> {
+    let (rows, _) = journal.runs(target, None, usize::MAX)?;
+    let mut runs = Vec::new();
+    for row in rows.iter().filter(|row| row.id >= oldest) {
+        let reading = book::read(journal, row.id)?;
+        runs.push((row.id, taken_back(row.id, &reading)));
+    }
+    Ok(runs)
 }
 
 /// What leads back to before a run: what it touched, unless it took that back itself.

@@ -13,9 +13,9 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
-use super::containers::{Container, short};
+use super::containers::Container;
+use crate::digest;
 
 /// Bytes of a file that is copied at most.
 const LARGEST: u64 = 1 << 20;
@@ -119,7 +119,7 @@ pub(super) fn write_back(files: &[Kept]) -> io::Result<Vec<PathBuf>> {
 }
 
 fn digest(content: &[u8]) -> String {
-    short(&Sha256::digest(content))
+    digest::short(content, 32)
 }
 
 #[cfg(test)]

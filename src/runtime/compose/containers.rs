@@ -9,10 +9,10 @@ use bollard::{
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::engine::{Engine, is_absent};
 use crate::{
+    digest,
     platform::ServiceName,
     runtime::{Exit, Observed, Problem, RuntimeHealth, ServiceState},
 };
@@ -292,7 +292,7 @@ impl Container {
             "mounts": mounts,
             "networks": self.networks(),
         });
-        short(&Sha256::digest(told.to_string().as_bytes()))
+        digest::short(told.to_string(), 32)
     }
 
     /// Names of its networks, in order.
@@ -396,11 +396,6 @@ pub(super) fn image_words(name: &str, id: &str) -> String {
     } else {
         format!("{name} ({short})")
     }
-}
-
-pub(super) fn short(digest: &[u8]) -> String {
-    let short = digest.get(..16).unwrap_or(digest);
-    short.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn cut(text: &str) -> String {

@@ -12,10 +12,9 @@ use std::{
 
 use bollard::{API_DEFAULT_VERSION, Docker, errors::Error};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
-use crate::runtime::Problem;
+use crate::{digest, runtime::Problem};
 
 /// How long the engine may take to say that it is there.
 const LONGEST_GREETING: Duration = Duration::from_secs(2);
@@ -241,10 +240,7 @@ fn current_context(folder: &Path) -> Option<String> {
 
 /// A context is a folder named by the SHA-256 of its name (docker/cli, `cli/context/store`).
 fn of_context(folder: &Path, name: &str) -> Result<Address, Problem> {
-    let id: String = Sha256::digest(name.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let id = digest::sha256(name);
     let what = || format!("reading the Docker context {name}");
     let path = folder.join("contexts/meta").join(&id).join("meta.json");
     let text = fs::read_to_string(path).map_err(|error| Problem::failed(what(), error))?;
@@ -268,11 +264,7 @@ mod tests {
     #[test]
     fn a_context_is_found_by_its_name() {
         let folder = tempfile::tempdir().expect("a folder");
-        // sha256("far")
-        let id = Sha256::digest(b"far")
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>();
+        let id = digest::sha256("far");
         let meta = folder.path().join("contexts/meta").join(id);
         fs::create_dir_all(&meta).expect("a folder");
         let text = r#"{"Name":"far","Endpoints":{"docker":{"Host":"tcp://10.0.0.9:2376"}}}"#;

@@ -14,7 +14,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{ComposeRuntime, containers::Container};
 use crate::{
     platform::ServiceName,
-    runtime::{Exit, Output, Problem, Streams, private_file},
+    runtime::{Exit, Output, Problem, Streams},
+    store::private,
 };
 
 /// Bytes of output that are kept.
@@ -80,7 +81,7 @@ impl ComposeRuntime {
         {
             let on_disk = |error: std::io::Error| Problem::failed(what, error);
             let mut file = match streams.output {
-                Some(path) => Some(File::from_std(private_file(path).map_err(on_disk)?)),
+                Some(path) => Some(File::from_std(private::empty_file(path).map_err(on_disk)?)),
                 None => None,
             };
             let from = streams.input.map(Path::to_owned);

@@ -393,15 +393,6 @@ impl Runtime for ComposeRuntime {
         &'a self,
         service: &'a ServiceName,
         command: &'a [String],
-        longest: Duration,
-    ) -> Work<'a, Output> {
-        Box::pin(self.run_in_container(service, command, Streams::default(), longest))
-    }
-
-    fn exec_with<'a>(
-        &'a self,
-        service: &'a ServiceName,
-        command: &'a [String],
         streams: Streams<'a>,
         longest: Duration,
     ) -> Work<'a, Output> {

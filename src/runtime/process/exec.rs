@@ -8,7 +8,8 @@ use tokio::io::AsyncReadExt as _;
 use super::ProcessRuntime;
 use crate::{
     platform::ServiceName,
-    runtime::{Exit, Output, Problem, Streams, private_file},
+    runtime::{Exit, Output, Problem, Streams},
+    store::private,
 };
 
 /// Bytes of output that are kept.
@@ -39,7 +40,7 @@ impl ProcessRuntime {
             None => Stdio::null(),
         };
         let output = match streams.output {
-            Some(path) => Stdio::from(private_file(path).map_err(failed)?),
+            Some(path) => Stdio::from(private::empty_file(path).map_err(failed)?),
             None => Stdio::piped(),
         };
         let mut command = tokio::process::Command::new(program);

@@ -13,7 +13,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::runtime::Stream;
+use crate::{runtime::Stream, store::private};
 
 /// A line that is longer is cut in two.
 pub(super) const LONGEST_LINE: usize = 16 * 1024;
@@ -164,12 +164,7 @@ impl LogWriter {
 }
 
 fn append(path: &Path) -> io::Result<(File, u64)> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let file = fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)?;
+    let file = private::file_to_append(path)?;
     let size = file.metadata()?.len();
     Ok((file, size))
 }

@@ -42,6 +42,7 @@ use super::{
     ServiceState, Stopped, Streams, Usage, Work,
 };
 use crate::{
+    digest,
     platform::{Platform, Service, ServiceName},
     store::StateFolder,
 };
@@ -205,15 +206,6 @@ impl Runtime for ProcessRuntime {
         &'a self,
         service: &'a ServiceName,
         command: &'a [String],
-        longest: Duration,
-    ) -> Work<'a, Output> {
-        Box::pin(self.run_command(service, command, Streams::default(), longest))
-    }
-
-    fn exec_with<'a>(
-        &'a self,
-        service: &'a ServiceName,
-        command: &'a [String],
         streams: Streams<'a>,
         longest: Duration,
     ) -> Work<'a, Output> {
@@ -230,7 +222,7 @@ fn folder_of(platform: &Platform) -> String {
     let place = fs::canonicalize(&platform.folder).unwrap_or_else(|_| platform.folder.clone());
     format!(
         "{name}-{}",
-        record::short_digest(place.as_os_str().as_encoded_bytes())
+        digest::short(place.as_os_str().as_encoded_bytes(), 8)
     )
 }
 

@@ -1,9 +1,9 @@
 //! What is kept in the state folder of one service, so that any process of this binary can find it.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use jiff::Timestamp;
@@ -14,8 +14,10 @@ use super::{
     spec::Spec,
 };
 use crate::{
+    digest,
     platform::ServiceName,
     runtime::{Exit, Observed, ServiceState},
+    store::private,
 };
 
 /// The folder of one service.
@@ -63,21 +65,10 @@ impl Folder {
     pub(super) fn write(&self, record: &Record) -> io::Result<()> {
         let text = serde_json::to_vec_pretty(record)?;
         let aside = self.0.join("state.json.new");
-        let mut file = private(&aside)?;
+        let mut file = private::empty_file(&aside)?;
         file.write_all(&text)?;
         fs::rename(&aside, self.record())
     }
-}
-
-/// A new or emptied file for its owner alone.
-fn private(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
 }
 
 /// The name of the folder of a service or platform: its name where that is a plain word, else one
@@ -98,18 +89,8 @@ pub(super) fn folder_name(name: &str) -> String {
         .filter(|character| plain(*character))
         .take(40)
         .collect();
-    let hash = short_digest(name.as_bytes());
+    let hash = digest::short(name, 8);
     format!("_{readable}-{hash}")
-}
-
-/// Eight hexadecimal digits that tell texts apart.
-pub(super) fn short_digest(bytes: &[u8]) -> String {
-    use sha2::Digest as _;
-    let hash = sha2::Sha256::digest(bytes);
-    hash.iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 /// One service as its keeper last saw it.

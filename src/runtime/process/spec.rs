@@ -3,9 +3,8 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use crate::{platform::Service, runtime::Problem};
+use crate::{digest, platform::Service, runtime::Problem};
 
 /// Variables that a child gets from the environment of whoever applies it: where programs are, who
 /// and in which language. Nothing else of it.
@@ -134,11 +133,7 @@ impl Spec {
             bare.environment.remove(name);
         }
         let text = serde_json::to_string(&bare).unwrap_or_default();
-        let hash = Sha256::digest(text.as_bytes());
-        hash.iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        digest::short(text, 16)
     }
 
     /// As it may stand on disk.

@@ -1,13 +1,15 @@
 //! The tables of the history, and how an older file comes to have them.
 
-use rusqlite::Connection;
-
-use super::StoreError;
+use crate::store::sqlite::Tables;
 
 /// Counts up with each migration; a file of a higher number is not opened.
-const VERSION: i64 = 1;
+pub const TABLES: Tables = Tables {
+    version: 1,
+    new: NEW,
+    beside: "",
+};
 
-const TABLES: &str = "
+const NEW: &str = "
 CREATE TABLE service (
     service TEXT PRIMARY KEY, own TEXT NOT NULL, verdict TEXT NOT NULL, blocked_by TEXT NOT NULL,
     since INTEGER NOT NULL, failures INTEGER NOT NULL, passes INTEGER NOT NULL,
@@ -33,22 +35,3 @@ CREATE TABLE response (
     PRIMARY KEY (service, start, bin)) WITHOUT ROWID;
 CREATE INDEX response_start ON response (start);
 ";
-
-/// Makes the tables in a new file. A file of a newer program is left as it is.
-pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    // Two processes may open a new file at once: the second one finds it made.
-    let transaction =
-        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if found > VERSION {
-        return Err(StoreError::Newer {
-            found,
-            known: VERSION,
-        });
-    }
-    if found < 1 {
-        transaction.execute_batch(TABLES)?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
-    }
-    Ok(transaction.commit()?)
-}

@@ -1,6 +1,7 @@
 //! The history against its promises: all or nothing, buckets that keep their sums, clear refusals.
 
 use super::*;
+use crate::store::Fault;
 
 const NOW: Millis = 1_800_000_000_000;
 const MINUTE: Millis = 60_000;
@@ -152,10 +153,13 @@ fn a_file_that_cannot_be_used_is_told_and_left_alone() {
     drop(connection);
     assert!(matches!(
         History::open(&newer),
-        Err(StoreError::Newer { found: 99, .. })
+        Err(HistoryError(Fault::Newer { found: 99, .. }))
     ));
     let noise = folder.path().join("noise.sqlite");
     std::fs::write(&noise, [7; 4096]).expect("a file");
-    assert!(matches!(History::open(&noise), Err(StoreError::Damaged(_))));
+    assert!(matches!(
+        History::open(&noise),
+        Err(HistoryError(Fault::Damaged(_)))
+    ));
     assert_eq!(std::fs::read(&noise).expect("still there"), [7; 4096]);
 }

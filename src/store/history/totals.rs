@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::{Look, Millis, Span, StoreError};
+use super::{HistoryError, Look, Millis, Span};
 
 const BUCKET: Millis = 5 * 60_000;
 const HOUR: Millis = 3_600_000;
@@ -104,7 +104,7 @@ fn bucket_of(at: Millis) -> Millis {
 }
 
 /// Counts a span into the buckets that it touches.
-pub(super) fn add_span(transaction: &Transaction<'_>, span: &Span) -> Result<(), StoreError> {
+pub(super) fn add_span(transaction: &Transaction<'_>, span: &Span) -> Result<(), HistoryError> {
     let column = match span.verdict.as_str() {
         "up" => "up_ms",
         "degraded" => "degraded_ms",
@@ -129,7 +129,7 @@ pub(super) fn add_span(transaction: &Transaction<'_>, span: &Span) -> Result<(),
 }
 
 /// Counts one look.
-pub(super) fn add_look(transaction: &Transaction<'_>, look: &Look) -> Result<(), StoreError> {
+pub(super) fn add_look(transaction: &Transaction<'_>, look: &Look) -> Result<(), HistoryError> {
     let start = bucket_of(look.at);
     if let Some(has_passed) = look.has_passed {
         transaction
@@ -155,7 +155,7 @@ pub(super) fn since(
     connection: &Connection,
     service: Option<&str>,
     since: Millis,
-) -> Result<BTreeMap<String, Totals>, StoreError> {
+) -> Result<BTreeMap<String, Totals>, HistoryError> {
     let since = bucket_of(since);
     let mut all: BTreeMap<String, Totals> = BTreeMap::new();
     let mut select = connection.prepare_cached(
@@ -195,7 +195,7 @@ pub(super) fn since(
 }
 
 /// Makes old buckets an hour wide, and drops those that nobody asks for any more.
-pub(super) fn compact(transaction: &Transaction<'_>, now: Millis) -> Result<(), StoreError> {
+pub(super) fn compact(transaction: &Transaction<'_>, now: Millis) -> Result<(), HistoryError> {
     for table in ["span", "response"] {
         transaction
             .prepare_cached(&format!("DELETE FROM {table} WHERE start < ?1"))?

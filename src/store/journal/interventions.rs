@@ -25,8 +25,7 @@ pub struct Intervention {
 impl Journal {
     /// Writes down what is about to be done, and gives its number.
     pub fn intervene(&self, one: &Intervention) -> Result<i64, JournalError> {
-        let services = serde_json::to_string(&one.services)
-            .map_err(|error| JournalError::Other(error.to_string()))?;
+        let services = serde_json::to_string(&one.services)?;
         let connection = self.connection()?;
         connection.execute(
             "INSERT INTO intervention (target, at, what, asked_by, reason, services)

@@ -1,14 +1,16 @@
 //! The tables of the journal, and how an older file comes to have them.
 
-use rusqlite::{Connection, TransactionBehavior};
-
-use super::JournalError;
+use crate::store::sqlite::Tables;
 
 /// Counts up with each migration. Migrations only add, so that an older program goes on with a
 /// file that a newer one opened; a file that is not of this line is not opened.
-const VERSION: i64 = 1;
+pub const TABLES: Tables = Tables {
+    version: 1,
+    new: NEW,
+    beside: BESIDE,
+};
 
-const TABLES: &str = "
+const NEW: &str = "
 CREATE TABLE plan (
     id INTEGER PRIMARY KEY AUTOINCREMENT, target TEXT NOT NULL, digest TEXT NOT NULL,
     expires INTEGER NOT NULL, body TEXT NOT NULL, run INTEGER);
@@ -41,20 +43,3 @@ CREATE TABLE IF NOT EXISTS intervention (
 CREATE TABLE IF NOT EXISTS approval (
     request INTEGER PRIMARY KEY, question INTEGER NOT NULL, way TEXT NOT NULL);
 ";
-
-pub fn migrate(connection: &mut Connection) -> Result<(), JournalError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if found > VERSION {
-        return Err(JournalError::Newer {
-            found,
-            known: VERSION,
-        });
-    }
-    if found < 1 {
-        transaction.execute_batch(TABLES)?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
-    }
-    transaction.execute_batch(BESIDE)?;
-    Ok(transaction.commit()?)
-}

@@ -33,14 +33,14 @@ pub enum Outcome {
 }
 
 /// Whether the person at this client may be asked about this run: it is in development. `Err`: why not.
-pub fn may_ask(
+pub async fn may_ask(
     context: &Context,
     deployments: &Deployments,
     seen: &Seen,
 ) -> Result<Result<(), String>, ToolError> {
     let run = seen.row.id;
     let command = format!("`openpolicy-mcp approve {run}`");
-    if seen.is_in_production() || deployments.needs_person(&seen.row.target)? {
+    if seen.is_in_production() || deployments.needs_person(&seen.row.target).await? {
         return Ok(Err(format!(
             "the target is in production: only a person with the passphrase approves, on a terminal \
              with {command}; nobody was asked here"
@@ -62,7 +62,7 @@ pub async fn ask(
     seen: &Seen,
 ) -> Result<Outcome, ToolError> {
     let run = seen.row.id;
-    if let Err(reason) = may_ask(context, deployments, seen)? {
+    if let Err(reason) = may_ask(context, deployments, seen).await? {
         return Ok(Outcome::Waits(reason));
     }
     let Some(question) = seen.question() else {
@@ -101,7 +101,7 @@ pub async fn ask(
         false => Way::Elicitation,
     };
     // A person takes their time: meanwhile somebody may have said that the target is in production.
-    if let Err(reason) = may_ask(context, deployments, seen)? {
+    if let Err(reason) = may_ask(context, deployments, seen).await? {
         return Ok(Outcome::Waits(reason));
     }
     Ok(match deployments.approve(&question, way, &by, None).await {

@@ -3,11 +3,17 @@
 use std::{path::Path, sync::Arc};
 
 use openpolicy_mcp::{
-    deploy::{Deployments, Event, book::Book, checks, event::ServiceEnd},
+    deploy::{
+        Deployments, Event, Progress,
+        book::Book,
+        checks,
+        event::ServiceEnd,
+        gate::{ConditionReading, Met},
+    },
     health::Watch,
     platform::{self, TrustedDigests, Variables},
     runtime::Runtime,
-    store::{History, Lock, Site},
+    store::{History, Journal, Lock, Site},
 };
 use serde_json::json;
 
@@ -83,9 +89,11 @@ async fn the_plan_of_26_services_and_the_state_of_a_run_are_short() {
     }
 
     // A run in its second phase, as its journal has it.
-    let deployments = Deployments::of(&watch).expect("deployments");
+    let deployments = Deployments::of(&watch).await.expect("deployments");
+    let journal = Journal::open(&folder.path().join("journal.sqlite")).expect("a journal");
+    let journal = Arc::new(journal);
     let digest = plan.fields["digest"].as_str().expect("a digest");
-    let kept = deployments.kept(digest).expect("a plan");
+    let kept = deployments.kept(digest).await.expect("a plan").plan;
     checks_are_those_of_the_documents(&kept);
     let created = Event::Created {
         by: "an MCP client".into(),
@@ -93,11 +101,10 @@ async fn the_plan_of_26_services_and_the_state_of_a_run_are_short() {
         awaits_approval: false,
     };
     let body = serde_json::to_string(&created).expect("JSON");
-    deployments
-        .journal()
+    journal
         .begin(kept.id, &kept.target, 0, &body, "running")
         .expect("a run");
-    let book = Book::open(Arc::clone(deployments.journal()), 1).expect("a book");
+    let book = Book::open(Arc::clone(&journal), 1).expect("a book");
     let write = |event| book.write(event).expect("it is written");
     write(Event::Driving {
         process: super::world::driver(),
@@ -131,10 +138,31 @@ async fn the_plan_of_26_services_and_the_state_of_a_run_are_short() {
             write(Event::PhaseEnded { phase });
         }
     }
+    // What its driver sees at the gate.
+    let waits = |condition: &str, reading: &str| ConditionReading {
+        condition: condition.into(),
+        met: Met::No,
+        reading: reading.into(),
+    };
+    book.show(&Progress {
+        at: jiff::Timestamp::now(),
+        gate_of: Some(1),
+        gate: vec![
+            waits("all healthy", "13 of 14 (reporting-service down)"),
+            waits("memory < 60%", "61.4%"),
+            waits("mean response < 500ms", "612ms"),
+        ],
+        held: Some(std::time::Duration::from_secs(70)),
+        healthy: 13,
+        deployed: 14,
+        memory: Some(61.4),
+        ..Progress::default()
+    });
     let lease = deployments.lease(&kept.target);
     let held = Lock::take(&lease, &lease.with_extension("json")).expect("the lease");
     let running = call(&context, "get_deployment", json!({"limit": 4})).await;
     assert_eq!(running.fields["state"], "running", "{}", running.text);
+    assert!(running.text.contains("61.4%"), "{}", running.text);
     within(&running, 400);
     drop(held);
     let lost = call(&context, "get_deployment", json!({})).await;

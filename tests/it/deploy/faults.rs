@@ -2,7 +2,7 @@
 //! to the same end.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -16,8 +16,8 @@ use openpolicy_mcp::{
 };
 
 use super::{
-    plans::{ask, begin, five_phases, plan, read, status},
-    world::World,
+    plans::{ask, begin, five_phases, phase, plan, read, status},
+    world::{World, desired},
 };
 
 fn journal() -> Arc<Journal> {
@@ -152,7 +152,7 @@ async fn a_journal_that_cannot_be_written_stops_the_run_before_it_acts() {
         assert!(
             matches!(
                 driven,
-                Some(Err(DriveError::Journal(JournalError::Other(_))))
+                Some(Err(DriveError::Journal(JournalError::Fault(_))))
             ),
             "{at}: {driven:?}"
         );
@@ -359,4 +359,22 @@ async fn a_thousand_random_schedules_end_in_one_of_two_worlds() {
         ends["succeeded"] > 100 && ends["rolled_back"] > 100,
         "{ends:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_last_ten_runs_need_is_kept_and_older_images_are_let_go_of() {
+    let (world, journal) = (World::new(), journal());
+    // `db` stays what it is, so every run can go back to that.
+    world.things().services.insert("db".into(), 1);
+    for version in 1..=13 {
+        let mut plan = plan(vec![phase("core", &[&["api"], &["db"]])], version);
+        plan.desired[1] = desired("db", 1);
+        let run = begin(&journal, plan);
+        world.drive(&journal, run).await;
+        assert_eq!(status(&journal, run), "succeeded");
+    }
+    let released: BTreeSet<String> = world.things().released.iter().cloned().collect();
+    // Runs 4 to 13 go back to versions 3 to 12; the first run found nothing.
+    let expected = ["api:1", "api:2"].map(str::to_owned);
+    assert_eq!(released, BTreeSet::from(expected));
 }

@@ -279,3 +279,57 @@ async fn what_prometheus_says_goes_before_what_probes_saw() {
     world.drive(&journal, run).await;
     assert_eq!(status(&journal, run), "succeeded");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_aborts_or_pauses_does_not_wait_for_what_a_step_waits_for() {
+    for (verb, word) in [("abort", "rolled_back"), ("pause", "paused")] {
+        let (world, journal) = (World::new(), journal());
+        world.things().services.insert("db".into(), 1);
+        world.things().waiting.insert("api".into());
+        let mut one = phase("core", &[&["db", "api"]]);
+        one.gate_timeout = Duration::from_secs(3_600);
+        let run = begin(&journal, plan(vec![one], 2));
+        let begun = tokio::time::Instant::now();
+        let asking = async {
+            until(&journal, run, |event| {
+                matches!(event, Event::StepBegun { .. })
+            })
+            .await;
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            ask(&journal, run, verb);
+        };
+        tokio::join!(world.drive(&journal, run), asking);
+        assert_eq!(status(&journal, run), word);
+        let waited = begun.elapsed();
+        assert!(waited < Duration::from_secs(60), "{verb}: {waited:?}");
+        if verb == "abort" {
+            assert_eq!(world.versions()["db"], 1);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_still_being_started_fires_no_trigger() {
+    let (world, journal) = (World::new(), journal());
+    world.things().services.insert("db".into(), 1);
+    // Not up for longer than a trigger has to hold, while `api` waits for it.
+    world.things().ill.insert(("db".into(), 2));
+    world.things().waiting.insert("api".into());
+    let mut one = phase("core", &[&["db", "api"]]);
+    one.gate_timeout = Duration::from_secs(120);
+    let mut plan = plan(vec![one], 2);
+    plan.triggers = vec![Condition::UnhealthyAbove(Percent(20.0))];
+    let run = begin(&journal, plan);
+    let mending = async {
+        until(&journal, run, |event| {
+            matches!(event, Event::StepBegun { .. })
+        })
+        .await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let mut things = world.things();
+        things.ill.clear();
+        things.waiting.clear();
+    };
+    tokio::join!(world.drive(&journal, run), mending);
+    assert_eq!(status(&journal, run), "succeeded");
+}

@@ -479,10 +479,17 @@ fn is_there(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
 }
 
+/// A frozen driver's gates go on ageing: here they have time for that.
+fn patient(text: String) -> String {
+    text.replace("timeout: 30s", "timeout: 300s")
+        .replace("timeout: 15s", "timeout: 300s")
+}
+
 #[test]
 fn a_driver_that_is_frozen_loses_its_run_and_leaves_it_when_it_goes_on() {
     let slow = [("db", "--starts-in, 4s"), ("web", "--starts-in, 8s")];
     let place = Place::new(&slow, "");
+    place.change(patient);
     let mut server = place.server();
     let (run, seen) = in_the_middle(&mut server);
     let frozen = driver(&seen);
@@ -533,6 +540,7 @@ fn a_driver_that_is_frozen_loses_its_run_and_leaves_it_when_it_goes_on() {
 #[test]
 fn a_driver_that_is_frozen_for_a_while_goes_on_where_nobody_took_its_run() {
     let place = Place::new(&[("db", "--starts-in, 4s")], "");
+    place.change(patient);
     let mut server = place.server();
     let (run, seen) = in_the_middle(&mut server);
     let frozen = driver(&seen);

@@ -21,7 +21,8 @@ use openpolicy_mcp::{
     platform::ServiceName,
     runtime::{
         Applied, Before, Change, Desired, Exit, LogPage, LogQuery, Observed, Output, Problem,
-        RunningCommand, Runtime, ServiceState, Stopped, Usage, Work, values::AppliedOutcome,
+        RunningCommand, Runtime, ServiceState, Stopped, Streams, Usage, Work,
+        values::AppliedOutcome,
     },
     store::Journal,
 };
@@ -38,6 +39,8 @@ pub struct Things {
     pub ill: BTreeSet<(String, u64)>,
     /// Services that cannot be made so.
     pub refused: BTreeSet<String>,
+    /// Services that wait for what they need, for ever.
+    pub waiting: BTreeSet<String>,
     /// Services that cannot be taken back.
     pub held: BTreeSet<String>,
     /// Percent; none: it cannot be read.
@@ -50,6 +53,8 @@ pub struct Things {
     pub exits: BTreeMap<String, i32>,
     /// How often something was changed.
     pub changes: u64,
+    /// Images that were let go of, and what they were of.
+    pub released: Vec<String>,
 }
 
 /// The world and what becomes of its drivers.
@@ -278,10 +283,19 @@ impl Runtime for World {
             for desired in change.desired {
                 // Killed between two services of a step.
                 self.operation().await;
+                let waits = || self.things().waiting.contains(&desired.service.0);
+                let begun = tokio::time::Instant::now();
+                let is_cut_short = || change.is_cut_short.is_some_and(|is_cut| is_cut());
+                while waits() && !is_cut_short() && begun.elapsed() < change.patience {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                let waits = waits();
                 let mut things = self.things();
                 let name = desired.service.0.clone();
                 let version = desired.configuration.as_u64().expect("a version");
-                let outcome = if things.refused.contains(&name) {
+                let outcome = if waits {
+                    AppliedOutcome::Waits("it needs what is not up".into())
+                } else if things.refused.contains(&name) {
                     AppliedOutcome::Failed(Problem::failed("starting it", "refused"))
                 } else {
                     match things.services.insert(name, version) {
@@ -337,6 +351,18 @@ impl Runtime for World {
         })
     }
 
+    fn release<'a>(&'a self, before: &'a [Before], still: &'a [Before]) -> Work<'a, ()> {
+        let images = |all: &[Before]| -> BTreeSet<String> {
+            all.iter().filter_map(|one| one.image.clone()).collect()
+        };
+        let gone = images(before)
+            .difference(&images(still))
+            .cloned()
+            .collect::<Vec<_>>();
+        self.things().released.extend(gone);
+        Box::pin(async { Ok(()) })
+    }
+
     fn stop<'a>(&'a self, _: &'a [ServiceName], _: Duration) -> Work<'a, Vec<Stopped>> {
         Box::pin(async { Ok(Vec::new()) })
     }
@@ -353,6 +379,7 @@ impl Runtime for World {
         &'a self,
         _: &'a ServiceName,
         command: &'a [String],
+        _: Streams<'a>,
         _: Duration,
     ) -> Work<'a, Output> {
         Box::pin(async move {

@@ -4,7 +4,9 @@ use std::{sync::Mutex, time::Duration};
 
 use openpolicy_mcp::{
     platform::{Bytes, ServiceName},
-    runtime::{Change, LogQuery, Runtime as _, ServiceState, Stream, values::AppliedOutcome},
+    runtime::{
+        Change, LogQuery, Runtime as _, ServiceState, Stream, Streams, values::AppliedOutcome,
+    },
 };
 
 use super::{PATIENCE, Place, apply, name, needs, observe, outcomes, quick, stand_in, until};
@@ -337,7 +339,7 @@ async fn a_command_runs_where_the_service_runs() {
     let script = run("echo $GREETING $CARGO_MANIFEST_DIR; echo bad >&2; exit 3");
     let output = place
         .runtime
-        .exec(&api, &script, PATIENCE)
+        .exec(&api, &script, Streams::default(), PATIENCE)
         .await
         .expect("it runs");
     assert_eq!(
@@ -347,7 +349,7 @@ async fn a_command_runs_where_the_service_runs() {
     let script = run("sleep 1000");
     let late = place
         .runtime
-        .exec(&api, &script, Duration::from_millis(50))
+        .exec(&api, &script, Streams::default(), Duration::from_millis(50))
         .await;
     assert!(
         late.expect_err("too long")

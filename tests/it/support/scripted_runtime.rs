@@ -7,7 +7,7 @@ use openpolicy_mcp::{
     platform::{Bytes, MilliCpu, ServiceName},
     runtime::{
         Applied, Before, Change, Desired, LogLine, LogPage, LogQuery, Observed, Output, Problem,
-        Runtime, ServiceState, Stopped, Stream, Usage, Work,
+        Runtime, ServiceState, Stopped, Stream, Streams, Usage, Work,
     },
 };
 
@@ -120,7 +120,13 @@ impl Runtime for ScriptedRuntime {
         Box::pin(async move { Ok(all) })
     }
 
-    fn exec<'a>(&'a self, _: &'a ServiceName, _: &'a [String], _: Duration) -> Work<'a, Output> {
+    fn exec<'a>(
+        &'a self,
+        _: &'a ServiceName,
+        _: &'a [String],
+        _: Streams<'a>,
+        _: Duration,
+    ) -> Work<'a, Output> {
         Self::not_supported("running commands")
     }
 }

@@ -1,6 +1,8 @@
 //! Services are made as the Compose files say, and told truthfully where that fails.
 
-use openpolicy_mcp::runtime::{Runtime as _, RuntimeHealth, ServiceState, values::AppliedOutcome};
+use openpolicy_mcp::runtime::{
+    Runtime as _, RuntimeHealth, ServiceState, Streams, values::AppliedOutcome,
+};
 
 use super::{
     engine,
@@ -217,6 +219,7 @@ services:
         .exec(
             &super::world::service("api"),
             &control,
+            Streams::default(),
             crate::engines::PATIENCE,
         )
         .await

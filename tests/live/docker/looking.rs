@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use openpolicy_mcp::{
     platform::Bytes,
     runtime::{
-        Change, LogQuery, Problem, Runtime as _, RuntimeHealth, ServiceState, Stream,
+        Change, LogQuery, Problem, Runtime as _, RuntimeHealth, ServiceState, Stream, Streams,
         compose::Address,
         values::{AppliedOutcome, StoppedOutcome},
     },
@@ -122,7 +122,11 @@ async fn a_command_runs_inside_with_a_bounded_answer() {
     let run = |command: &[&str], longest| {
         let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
         let runtime = &world.runtime;
-        async move { runtime.exec(&service("api"), &command, longest).await }
+        async move {
+            runtime
+                .exec(&service("api"), &command, Streams::default(), longest)
+                .await
+        }
     };
     let refused = run(&["sh"], PATIENCE).await.expect_err("nothing runs");
     assert!(refused.to_string().contains("no container"), "{refused}");

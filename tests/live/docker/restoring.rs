@@ -104,6 +104,48 @@ async fn restored_in_full(world: World, image: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_let_go_of_when_no_way_back_needs_it() {
+    let image = "letgo:1";
+    let world = world(image).await;
+    let docker = world.docker();
+    world.apply(&["api"]).await;
+    // Images that no other test has.
+    let of_its_own = async |label: &str| {
+        let change = format!("LABEL of={label}");
+        docker.run(&[
+            "commit",
+            "--change",
+            &change,
+            &world.container("api"),
+            image,
+        ]);
+        world.apply(&["api"]).await;
+        (world.captured("api").await, inspected(&world, "{{.Image}}"))
+    };
+    let (first, of_first) = of_its_own("first").await;
+    let (second, of_second) = of_its_own("second").await;
+    let is_there = |id: &str| {
+        let all = docker.run(&["images", "--no-trunc", "--quiet"]);
+        all.lines().any(|line| line == id.trim())
+    };
+    let release = async |gone: &[Before], still: &[Before]| {
+        world.runtime.release(gone, still).await.expect("released");
+    };
+    // Another way back needs it too.
+    release(
+        std::slice::from_ref(&first),
+        &[first.clone(), second.clone()],
+    )
+    .await;
+    assert!(is_there(&of_first) && is_there(&of_second));
+    release(&[first], std::slice::from_ref(&second)).await;
+    assert!(!is_there(&of_first), "nothing else names it");
+    // What runs stays, whatever is let go of.
+    release(&[second], &[]).await;
+    assert!(is_there(&of_second));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replaced_service_is_made_again_by_the_image_it_had() {
     restored_in_full(world("back:1").await, "back:1").await;
 }
