@@ -16,7 +16,7 @@ use super::{
     engine::{DriveError, Engine},
     event::{Event, ServiceEnd},
     gate,
-    look::{Seen, ServiceSeen},
+    look::Seen,
     next::Action,
     plan::PlannedPhase,
     progress::Progress,
@@ -143,7 +143,7 @@ impl Act<'_> {
             .filter_map(|service| self.book.plan.desired(service).cloned())
             .collect();
         let runtime = &self.engine.runtime;
-        let before = match runtime.capture(&services).await {
+        let before = match runtime.capture_for(&desired).await {
             Ok(before) => before,
             // Nothing was touched yet.
             Err(problem) => {
@@ -235,11 +235,11 @@ impl Act<'_> {
         let mut not_up: Vec<String> = Vec::new();
         loop {
             if let Some(seen) = self.look_after(last, Some(until)).await {
-                not_up = seen
-                    .services
+                let observed = self.engine.runtime.observe(services).await;
+                let observed = observed.unwrap_or_default();
+                not_up = services
                     .iter()
-                    .filter(|one| services.contains(&one.service) && !is_well(one.verdict))
-                    .map(ServiceSeen::words)
+                    .filter_map(|service| not_up_yet(service, &seen, &observed))
                     .collect();
                 if not_up.is_empty() {
                     return Waited::Done;
@@ -248,7 +248,7 @@ impl Act<'_> {
                     waits_for: not_up.clone(),
                     ..self.progress()
                 });
-                if let Some(reason) = self.hopeless(services).await {
+                if let Some(reason) = hopeless(&observed) {
                     return Waited::Hopeless(reason);
                 }
             }
@@ -267,17 +267,6 @@ impl Act<'_> {
             }
             last = self.watching.looks();
         }
-    }
-
-    /// What ended by itself and is not started again never comes up.
-    async fn hopeless(&self, services: &[ServiceName]) -> Option<String> {
-        let observed = self.engine.runtime.observe(services).await.ok()?;
-        observed.iter().find_map(|one| match &one.state {
-            ServiceState::Exited(exit) if !exit.is_success() => {
-                Some(format!("{} ended with {exit}", one.service))
-            }
-            _ => None,
-        })
     }
 
     /// What a look saw that began after this one; none where something else comes first or the time
@@ -309,6 +298,33 @@ impl Act<'_> {
             || (is_deploying && self.watching.fired().is_some())
             || self.book.asked().is_ok_and(|asked| !asked.is_empty())
     }
+}
+
+/// Why a service is not up: what looks say, or that its runtime has not brought it to its end, as
+/// what answers so far may be what was there before.
+fn not_up_yet(service: &ServiceName, seen: &Seen, observed: &[Observed]) -> Option<String> {
+    let mut looks = seen.services.iter().filter(|one| one.service == *service);
+    if let Some(one) = looks.find(|one| !is_well(one.verdict)) {
+        return Some(one.words());
+    }
+    let unfinished = observed.iter().find(|one| one.service == *service)?;
+    let unfinished = unfinished.unfinished.as_ref()?;
+    Some(format!("{service} is not finished: {}", unfinished.reason))
+}
+
+/// What ended by itself and is not started again never comes up, nor does what its runtime gave up.
+fn hopeless(observed: &[Observed]) -> Option<String> {
+    observed
+        .iter()
+        .find_map(|one| match (&one.state, &one.unfinished) {
+            (ServiceState::Exited(exit), _) if !exit.is_success() => {
+                Some(format!("{} ended with {exit}", one.service))
+            }
+            (_, Some(unfinished)) if unfinished.is_given_up => {
+                Some(format!("{}: {}", one.service, unfinished.reason))
+            }
+            _ => None,
+        })
 }
 
 fn is_well(verdict: Verdict) -> bool {

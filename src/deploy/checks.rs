@@ -8,7 +8,10 @@ use super::{
     planning::{Material, is_absent},
     state::{PhaseProgress, RunState, Status},
 };
-use crate::platform::{Bytes, Platform};
+use crate::{
+    platform::{Bytes, Platform},
+    runtime::Readiness,
+};
 
 /// What a plan knows beside services.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +26,8 @@ pub struct Facts {
     pub prometheus: Option<Result<(), String>>,
     /// Whether Alertmanager, where one is named, is there.
     pub has_alertmanager: bool,
+    /// What the runtime alone can tell, or why it could not.
+    pub runtime: Option<Result<Vec<Readiness>, String>>,
 }
 
 fn check(name: &str, result: CheckResult, note: impl Into<Option<String>>) -> Check {
@@ -59,6 +64,21 @@ pub fn preflight(
         }
         Err(reason) => check("runtime ready", CheckResult::CouldNotLook, reason.clone()),
     });
+    match &material.facts.runtime {
+        Some(Ok(told)) => list.extend(told.iter().map(|one| {
+            let result = match one.is_ready {
+                Some(is_ready) => yes_if(is_ready),
+                None => CheckResult::CouldNotLook,
+            };
+            check(one.name, result, one.note.clone())
+        })),
+        Some(Err(reason)) => list.push(check(
+            "runtime prepared",
+            CheckResult::CouldNotLook,
+            reason.clone(),
+        )),
+        None => {}
+    }
     list.push(clean_state(phases));
     list.push(resources(platform, phases, material));
     list.push(images(material));

@@ -210,7 +210,7 @@ async fn used_now(watch: &Watch) -> Used {
             ));
         }
     };
-    let machine = Machine::of(&platform.capacity, Some(runtime)).await;
+    let machine = Machine::of(platform, Some(runtime)).await;
     let standing = standing(platform, &usages, &machine);
     let bytes = standing.memory.0 + standing.external_memory.0;
     let share = |share: Option<Percent>, what: &str| {

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::{
-    platform::{Bytes, MilliCpu, model::Capacity},
+    platform::{
+        Bytes, MilliCpu, Platform,
+        model::{Capacity, RuntimeKind},
+    },
     runtime::{Host, Runtime},
 };
 
@@ -22,8 +25,18 @@ pub struct Machine {
 
 impl Machine {
     /// The machine that the runtime tells; without a runtime this one. Of this one `/proc/meminfo` is
-    /// read, and the share of processors that this process may use.
-    pub async fn of(capacity: &Capacity, runtime: Option<&Arc<dyn Runtime>>) -> Self {
+    /// read, and the share of processors that this process may use. What carries a cluster's services
+    /// is no one machine: there only what the platform file gives is known.
+    pub async fn of(platform: &Platform, runtime: Option<&Arc<dyn Runtime>>) -> Self {
+        let capacity = &platform.capacity;
+        let given = Self {
+            memory: capacity.memory,
+            cpu: capacity.cpu,
+            ..Self::default()
+        };
+        if matches!(platform.runtime, RuntimeKind::Kubernetes { .. }) {
+            return given;
+        }
         let host = match runtime {
             None => Ok(Host::Here),
             Some(runtime) => runtime.host().await,
@@ -32,19 +45,15 @@ impl Machine {
             Ok(Host::Here) => Self::here(capacity),
             Ok(Host::Another { name, memory, cpu }) => Self {
                 another: Some(name),
-                memory: capacity.memory.or(memory),
-                cpu: capacity.cpu.or(cpu),
-                is_memory_measured: capacity.memory.is_none(),
-                is_cpu_measured: capacity.cpu.is_none(),
+                memory: given.memory.or(memory),
+                cpu: given.cpu.or(cpu),
+                is_memory_measured: given.memory.is_none(),
+                is_cpu_measured: given.cpu.is_none(),
                 // An engine does not say what is free.
                 available: None,
             },
             // Whose it is nobody knows: what this machine has would be a guess.
-            Err(_) => Self {
-                memory: capacity.memory,
-                cpu: capacity.cpu,
-                ..Self::default()
-            },
+            Err(_) => given,
         }
     }
 

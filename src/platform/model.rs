@@ -125,6 +125,8 @@ pub enum RuntimeKind {
     },
     Kubernetes {
         context: Option<String>,
+        /// Where it is not that of whoever starts the server.
+        kubeconfig: Option<PathBuf>,
         namespace: String,
         manifests: Vec<PathBuf>,
     },

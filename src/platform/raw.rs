@@ -103,7 +103,10 @@ record! {
         /// Files or folders.
         manifests: Vec<Placed<String>>,
         namespace: String,
+        /// Of the kubeconfig; production has to name it.
         context: String,
+        /// A file; default: `KUBECONFIG`, `~/.kube/config`, the service account of the own pod.
+        kubeconfig: String,
     }
 }
 

@@ -201,12 +201,21 @@ pub fn wishes(loaded: &Loaded) -> Vec<String> {
             quoted(project.as_deref().unwrap_or("(named after the folder)"))
         )),
         RuntimeKind::Kubernetes {
-            context, namespace, ..
-        } => lines.push(format!(
-            "deploys to Kubernetes, context {}, namespace {}",
-            quoted(context.as_deref().unwrap_or("(the current one)")),
-            quoted(namespace)
-        )),
+            context,
+            kubeconfig,
+            namespace,
+            ..
+        } => {
+            let file = kubeconfig
+                .as_ref()
+                .map(|path| format!(" of {}", quoted(&path.display().to_string())));
+            lines.push(format!(
+                "deploys to Kubernetes, context {}{}, namespace {}",
+                quoted(context.as_deref().unwrap_or("(the current one)")),
+                file.unwrap_or_default(),
+                quoted(namespace)
+            ));
+        }
     }
     let written = |words: &[Expanded]| {
         let words: Vec<&str> = words.iter().map(|word| word.written.as_str()).collect();

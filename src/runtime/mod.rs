@@ -7,6 +7,7 @@
 
 #[cfg(target_os = "linux")]
 pub mod compose;
+pub mod kubernetes;
 mod needs;
 pub mod order;
 #[cfg(target_os = "linux")]
@@ -21,7 +22,8 @@ use futures::future::BoxFuture;
 
 pub use values::{
     Applied, Before, Change, Desired, Exit, Host, LogLine, LogPage, LogQuery, Observed, OnCommand,
-    Output, Problem, RunningCommand, RuntimeHealth, ServiceState, Stopped, Stream, Streams, Usage,
+    Output, Problem, Readiness, RunningCommand, RuntimeHealth, ServiceState, Stopped, Stream,
+    Streams, Unfinished, Usage,
 };
 
 use crate::{
@@ -52,6 +54,20 @@ pub trait Runtime: Send + Sync {
     /// What these services are now, as `restore` takes it back; keeps what that needs (images)
     /// from being cleaned away. Asked before each action, so that it can be journaled first.
     fn capture<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Before>>;
+
+    /// The same before these are applied: also what they would touch that was not theirs so far.
+    fn capture_for<'a>(&'a self, desired: &'a [Desired]) -> Work<'a, Vec<Before>> {
+        Box::pin(async move {
+            let names: Vec<ServiceName> = desired.iter().map(|one| one.service.clone()).collect();
+            self.capture(&names).await
+        })
+    }
+
+    /// What has to be so before these are applied, beside what every runtime is asked.
+    fn readiness<'a>(&'a self, desired: &'a [Desired]) -> Work<'a, Vec<Readiness>> {
+        let _ = desired;
+        Box::pin(async { Ok(Vec::new()) })
+    }
 
     /// Makes services run as was resolved, what they need first. Doing it twice changes nothing
     /// the second time.
@@ -108,10 +124,10 @@ pub fn of(platform: &Arc<Platform>, state: &StateFolder) -> Result<Arc<dyn Runti
             runtime: "no runtime (`runtime` is not set in the platform file)",
         }),
         RuntimeKind::Compose { .. } => compose(platform, state),
-        RuntimeKind::Kubernetes { .. } => Err(Problem::NotSupported {
-            what: "running services",
-            runtime: "the kubernetes runtime of this version",
-        }),
+        RuntimeKind::Kubernetes { .. } => {
+            let runtime = kubernetes::KubernetesRuntime::of(Arc::clone(platform))?;
+            Ok(Arc::new(runtime))
+        }
     }
 }
 

@@ -25,6 +25,22 @@ pub enum Problem {
     /// The other side, or the system, refused or broke.
     #[error("{what} failed: {reason}")]
     Failed { what: String, reason: String },
+    /// The other side knows who asks and does not let them, or does not know them.
+    #[error("{what} is not allowed: {reason}")]
+    NotAllowed { what: String, reason: String },
+    /// Nobody answered there, or nobody could be asked.
+    #[error("{what} did not reach {place}: {reason}")]
+    NotReached {
+        what: String,
+        place: String,
+        reason: String,
+    },
+    /// The other side answers, and has nothing of this name.
+    #[error("{what} found nothing: {reason}")]
+    NotFound { what: String, reason: String },
+    /// Somebody else holds what would be changed; nothing is taken from them.
+    #[error("{what} would take from others what they hold: {reason}")]
+    HeldByOthers { what: String, reason: String },
     /// Another caller is at work on the same service.
     #[error("`{service}` is being changed by another caller; try again in a moment")]
     Busy { service: String },
@@ -152,6 +168,16 @@ pub struct Observed {
     pub live: Option<String>,
     /// What else a reader should know.
     pub note: Option<String>,
+    /// Why it is not yet what it was made, where its runtime changes it step by step.
+    pub unfinished: Option<Unfinished>,
+}
+
+/// A change that its runtime has not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    pub reason: String,
+    /// The runtime itself says that it makes no progress.
+    pub is_given_up: bool,
 }
 
 impl Observed {
@@ -169,6 +195,7 @@ impl Observed {
             configuration: None,
             live: None,
             note: None,
+            unfinished: None,
         }
     }
 }
@@ -300,6 +327,10 @@ pub struct Before {
     /// Image with its digest or id, for people.
     #[serde(default)]
     pub image: Option<String>,
+    /// What stands around the service and is taken back with it, also where the service itself was
+    /// not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub around: Option<serde_json::Value>,
 }
 
 impl fmt::Debug for Before {
@@ -311,6 +342,15 @@ impl fmt::Debug for Before {
             .field("was_running", &self.was_running)
             .finish()
     }
+}
+
+/// Something that has to be so before a run begins, as the runtime alone can tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readiness {
+    pub name: &'static str,
+    /// None: could not look.
+    pub is_ready: Option<bool>,
+    pub note: Option<String>,
 }
 
 /// What stopping one service came to.

@@ -284,6 +284,15 @@ impl From<Problem> for ToolError {
             Problem::Failed { .. } => Self::new(ErrorCode::Unavailable, message)
                 .retry(Retry::Yes)
                 .then("run `openpolicy-mcp doctor` where the server runs; it says what is wrong"),
+            Problem::NotAllowed { .. } => Self::new(ErrorCode::Forbidden, message)
+                .then("give whoever this server acts as the right that is named; plan_deployment lists what is missing"),
+            Problem::NotReached { .. } => Self::new(ErrorCode::Unavailable, message)
+                .retry(Retry::Yes)
+                .then("see that it runs and is reached from where the server runs; `openpolicy-mcp doctor` tells"),
+            Problem::NotFound { .. } => Self::new(ErrorCode::NotFound, message)
+                .then("make it, or correct its name in the platform file"),
+            Problem::HeldByOthers { .. } => Self::new(ErrorCode::Conflict, message)
+                .then("let whoever holds the fields let go of them, or write what they want into the manifests; then plan again"),
             Problem::Busy { .. } => Self::new(ErrorCode::Conflict, message)
                 .retry(Retry::Yes)
                 .then("wait a moment, then repeat the call"),

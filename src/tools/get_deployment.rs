@@ -96,8 +96,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         && seen.reading.state.status == Status::Ended(EndState::Succeeded)
     {
         let watch = context.platform()?;
-        let capacity = &watch.platform().capacity;
-        let machine = Machine::of(capacity, watch.runtime().ok()).await;
+        let machine = Machine::of(watch.platform(), watch.runtime().ok()).await;
         let facts = deployments.facts(&machine).await;
         let list = checks::postflight(&seen.reading.plan, &seen.reading.state, &facts);
         plan_deployment::put_checks(&mut answer, &list);

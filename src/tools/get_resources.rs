@@ -85,7 +85,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let all: Vec<ServiceName> = whole.services.iter().map(|one| one.name.clone()).collect();
     let usages = runtime.usage(&all).await?;
     let observed = runtime.observe(&all).await?;
-    let machine = Machine::of(&whole.capacity, Some(runtime)).await;
+    let machine = Machine::of(whole, Some(runtime)).await;
     let standing = resources::standing(whole, &usages, &machine);
 
     let mut answer = Answer::new(Budget::DEFAULT);

@@ -87,7 +87,9 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         Ok(choice) => choice,
         // The engine does not answer.
         Err(DeployError::Runtime(
-            problem @ (Problem::Failed { .. } | Problem::TimedOut { .. }),
+            problem @ (Problem::Failed { .. }
+            | Problem::TimedOut { .. }
+            | Problem::NotReached { .. }),
         )) => {
             put_unknown(&mut answer, watch, &problem.to_string());
             return Ok(answer);
@@ -175,7 +177,7 @@ async fn limit(watch: &Watch, written: &str) -> Result<Bytes, String> {
         return Bytes::parse(written).map_err(|error| error.to_string());
     }
     let share = Percent::parse(written).map_err(|error| error.to_string())?;
-    let machine = Machine::of(&watch.platform().capacity, watch.runtime().ok()).await;
+    let machine = Machine::of(watch.platform(), watch.runtime().ok()).await;
     let capacity = machine
         .memory
         .ok_or("the capacity of the machine is not known")?;
@@ -275,11 +277,15 @@ fn put_unknown(answer: &mut Answer, watch: &Watch, why: &str) {
     };
     answer.put(
         "next_step",
-        match watch.platform().runtime {
+        match &watch.platform().runtime {
             RuntimeKind::Compose { .. } => format!(
                 "a person on the machine: `docker kill $(docker ps -q)` (ends every container of \
                  the engine, also of others; volumes stay), `sudo systemctl restart docker`, then \
                  {minimal}"
+            ),
+            RuntimeKind::Kubernetes { namespace, .. } => format!(
+                "a person who reaches the cluster: `kubectl -n {namespace} scale deployment NAME \
+                 --replicas=0` (claims and their data stay), then {minimal}"
             ),
             _ => format!("look with get_resources what runs; then {minimal} starts what is needed"),
         },

@@ -20,14 +20,18 @@ use openpolicy_mcp::platform::{
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Every platform file below `platforms/`.
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "metadata/platform.yaml",
     "kubernetes/platform.yaml",
+    "kubernetes/cluster.yaml",
     "environments/platform.yaml",
     "environments/production.yaml",
     "v4/platform.yaml",
     "planned/platform.yaml",
 ];
+
+/// The one of them that no Compose file carries.
+const ON_A_CLUSTER: &str = "kubernetes/cluster.yaml";
 
 fn path(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

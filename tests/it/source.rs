@@ -32,6 +32,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("console", &["cli/"]),
     ("rustix", &["runtime/process/", "runtime/shim"]),
     ("bollard", &["runtime/compose/"]),
+    ("kube", &["runtime/kubernetes/"]),
     ("tokio_postgres", &["health/probe/", "store/"]),
     ("tokio_rustls", &["net/"]),
 ];
@@ -223,4 +224,46 @@ fn only_the_command_line_makes_a_person() {
         let is_allowed = source.path == "tools/context.rs" || source.path.starts_with("cli/");
         assert!(!makes || is_allowed, "src/{} makes a Person", source.path);
     }
+}
+
+/// The fuzz targets are a workspace of their own, which no other step builds: it takes the parts of the
+/// tests' support one by one.
+#[test]
+fn the_fuzz_targets_name_every_part_of_the_support_that_they_use() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &Path| fs::read_to_string(path).expect("a text");
+    let names = |folder: &str| -> Vec<(String, PathBuf)> {
+        let entries = fs::read_dir(root.join(folder)).expect("a folder");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        let stem = |path: &PathBuf| path.file_stem().expect("a name").display().to_string();
+        paths.map(|path| (stem(&path), path)).collect()
+    };
+    let taken = read(&root.join("fuzz/src/support.rs"));
+    let is_taken = |name: &str| taken.contains(&format!("pub mod {name};"));
+    let (mut used, mut left_out) = (names("tests/it/fuzz"), Vec::new());
+    for (name, path) in names("tests/it/support") {
+        match is_taken(&name) {
+            true => used.push((name, path)),
+            false => left_out.push(name),
+        }
+    }
+    assert!(used.len() > 15, "the parts are found: {used:?}");
+    let mut faults = Vec::new();
+    for (name, path) in &used {
+        let text = read(path);
+        for part in &left_out {
+            let is_named = ["super::", "support::"]
+                .iter()
+                .any(|above| text.contains(&format!("{above}{part}")));
+            let is_in_group = text
+                .lines()
+                .any(|line| line.trim_start().starts_with(&format!("{part}::")));
+            if is_named || is_in_group {
+                faults.push(format!(
+                    "{name} uses {part}, which fuzz/src/support.rs does not name"
+                ));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

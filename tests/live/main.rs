@@ -8,6 +8,7 @@ mod local;
 
 mod airflow;
 mod docker;
+mod kubernetes;
 mod openmetadata;
 mod postgres;
 mod prometheus;

@@ -96,8 +96,16 @@ impl Deployments {
             self.with_journal(move |journal| Ok(journal.left(&target)?))
                 .await?
         };
-        let machine = Machine::of(&platform.capacity, Some(runtime)).await;
-        let (unwell, facts) = tokio::join!(self.unwell(deadline), self.facts(&machine));
+        let machine = Machine::of(platform, Some(runtime)).await;
+        let (unwell, told, facts) = tokio::join!(
+            self.unwell(deadline),
+            runtime.readiness(&desired),
+            self.facts(&machine)
+        );
+        let facts = Facts {
+            runtime: Some(told.map_err(|problem| problem.to_string())),
+            ..facts
+        };
         Ok(planning::plan(
             chosen,
             Material {
@@ -145,6 +153,7 @@ impl Deployments {
             available: machine.available,
             prometheus: metered::answers(platform).await,
             has_alertmanager: platform.alertmanager.is_some(),
+            runtime: None,
         }
     }
 

@@ -26,7 +26,9 @@ pub fn observed(at: Timestamp, seen: &Observed, is_one_shot: bool) -> Observatio
             }
         },
         ServiceState::Exited(exit) if is_one_shot && exit.is_success() => Outcome::Passed,
-        ServiceState::Starting => Outcome::Failed("its process is being started".into()),
+        ServiceState::Starting => {
+            Outcome::Failed(format!("its process is being started{}", note()))
+        }
         ServiceState::Exited(exit) => {
             Outcome::Failed(format!("its process ended with {exit}: look at its log"))
         }

@@ -391,6 +391,7 @@ fn runtime(raw: &RawPlatform, folder: &Path, reader: &mut Reader<'_>) -> Runtime
     } else if let Some(kubernetes) = &runtime.kubernetes {
         RuntimeKind::Kubernetes {
             context: text(&kubernetes.value.context),
+            kubeconfig: text(&kubernetes.value.kubeconfig).map(|path| folder.join(path)),
             namespace: text(&kubernetes.value.namespace).unwrap_or_else(|| "default".to_owned()),
             manifests: paths(&kubernetes.value.manifests),
         }

@@ -115,6 +115,7 @@ pub(super) fn before(
         configuration,
         was_running: containers.iter().any(Container::is_running),
         image: first.and_then(|one| Some(image_words(one.image_name()?, one.image_id()))),
+        around: None,
     })
 }
 

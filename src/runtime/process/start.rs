@@ -234,6 +234,7 @@ impl ProcessRuntime {
                 .and_then(|record: &Record| serde_json::to_value(&record.spec).ok()),
             was_running,
             image: record.and_then(|record| record.spec.command.first().cloned()),
+            around: None,
         }
     }
 

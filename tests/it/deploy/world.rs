@@ -244,6 +244,7 @@ impl Runtime for World {
                     configuration: version.map(|version| json!(version)),
                     was_running: version.is_some(),
                     image: version.map(|version| format!("{service}:{version}")),
+                    around: None,
                 }
             });
             Ok(before.collect())
@@ -315,6 +316,7 @@ impl Runtime for World {
                         configuration: None,
                         was_running: false,
                         image: None,
+                        around: None,
                     },
                 });
             }

@@ -1,6 +1,6 @@
 //! The kubernetes platform against the matrix of its document.
 
-use openpolicy_mcp::platform::{Bytes, MilliCpu, ProbeKind, model::Environment};
+use openpolicy_mcp::platform::{Bytes, MilliCpu, Platform, ProbeKind, model::Environment};
 
 use super::{
     alerts,
@@ -134,4 +134,44 @@ fn alerts_are_those_of_the_document() {
             .iter()
             .any(|(_, query)| query == expression)
     );
+}
+
+#[test]
+fn the_manifests_for_a_cluster_say_what_the_matrix_says() {
+    let document = Document::of("kubernetes");
+    let platform = platform("kubernetes/cluster.yaml");
+    let rows = document.section("Service Deployment Matrix").rows();
+    for row in &rows {
+        let service = service(&platform, &name_of(&row[0]));
+        assert_eq!(service.title.as_deref(), Some(row[0].as_str()));
+        assert_eq!(service.ports, [number(&row[1]) as u16], "{}", row[0]);
+        let (least, most) = row[2].split_once('-').expect("a range");
+        let range = (number(least) as u32, number(most) as u32);
+        assert_eq!(service.replicas, Some(range), "{}", row[0]);
+        let (reserved, limit) = row[3].split_once('-').expect("a range");
+        assert_eq!(service.memory_reserved, Bytes::parse(reserved).ok());
+        assert_eq!(service.memory, Bytes::parse(limit).ok());
+        assert_eq!(service.cpu_reserved, MilliCpu::parse("250m").ok());
+        assert_eq!(service.cpu, MilliCpu::parse("500m").ok());
+        // The readiness of its pods, which ask for the path of the matrix.
+        let probe = service.probe.as_ref().expect("a probe");
+        assert!(matches!(probe.kind, ProbeKind::Process), "{}", row[0]);
+    }
+    assert_eq!(platform.services.len(), rows.len() + 3);
+    assert_eq!(platform.environment, Environment::Production);
+    // The same variables as on one machine; what is a secret is a reference.
+    let own = |platform: &Platform, name: &str| {
+        let mut all = service(platform, name).environment.clone();
+        all.retain(|(name, _)| name != "PORT");
+        all.sort();
+        all
+    };
+    let on_one_machine = super::platform("kubernetes/platform.yaml");
+    for (name, value) in own(&on_one_machine, "search-service") {
+        let there = own(&platform, "search-service");
+        let found = there.iter().find(|(other, _)| *other == name);
+        let (_, found) = found.expect("the same variables");
+        // An address with a password in it is shown by nobody.
+        assert!(name == "DATABASE_URL" || *found == value, "{name}");
+    }
 }

@@ -120,6 +120,8 @@ fn every_key_file_and_tool_of_the_tables_exists() {
                 "absent",
                 "prose, nothing to hold",
                 "manifests‡",
+                "mesh‡",
+                "GitOps‡",
                 "for a person",
                 "not named",
             ]

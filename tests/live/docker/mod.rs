@@ -4,10 +4,10 @@ mod engine;
 mod world;
 
 mod applying;
-mod client;
+pub mod client;
 mod commands;
 mod deploying;
 mod far;
 mod looking;
-mod platforms;
+pub mod platforms;
 mod restoring;

@@ -1,0 +1,266 @@
+//! The `kubernetes` runtime: services as workloads of one namespace of a cluster.
+//!
+//! The API server is asked for everything and does everything; there is no command beside it, so
+//! nothing goes on when this process is ended but what the cluster itself does. Manifests are read
+//! once (`resolve`) and applied on the server under our own field manager: what others hold is told
+//! and never taken. Namespaces and claims are never removed.
+
+mod apply;
+mod capture;
+mod cluster;
+mod exec;
+mod fields;
+mod kinds;
+mod logs;
+mod manifests;
+mod resolve;
+mod restore;
+mod rights;
+mod stop;
+mod usage;
+mod workloads;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use futures::future::try_join_all;
+use serde_json::Value;
+
+pub use cluster::Address;
+
+use self::{
+    cluster::Cluster,
+    kinds::{Kind, WORKLOADS, group_path},
+    workloads::Workload,
+};
+use super::{
+    Applied, Before, Change, Desired, LogPage, LogQuery, Observed, Output, Problem, Readiness,
+    Runtime, ServiceState, Stopped, Streams, Usage, Work,
+};
+use crate::platform::{
+    Platform, Service, ServiceName,
+    model::{Environment, RuntimeKind},
+};
+
+/// Questions to the API server at the same time.
+const MOST_AT_ONCE: usize = 8;
+
+/// Of `observe`, which is asked besides.
+const LONGEST_OBSERVATION: Duration = Duration::from_millis(2_700);
+
+/// Workloads of one namespace.
+pub struct KubernetesRuntime {
+    platform: Arc<Platform>,
+    namespace: String,
+    manifests: Vec<PathBuf>,
+    cluster: Cluster,
+}
+
+impl KubernetesRuntime {
+    /// Nothing is asked yet. A platform file that nobody trusts names no cluster: a kubeconfig may
+    /// hold a command that gives the credentials.
+    pub fn of(platform: Arc<Platform>) -> Result<Self, Problem> {
+        let RuntimeKind::Kubernetes {
+            context,
+            kubeconfig,
+            namespace,
+            manifests,
+        } = &platform.runtime
+        else {
+            return Err(Problem::failed(
+                "opening the kubernetes runtime",
+                "the platform file names another runtime",
+            ));
+        };
+        if let Err(untrusted) = platform.trust.permit() {
+            return Err(Problem::failed("opening the kubernetes runtime", untrusted));
+        }
+        let address = Address {
+            kubeconfig: kubeconfig.clone(),
+            context: context.clone(),
+            is_strict: platform.environment == Environment::Production,
+        };
+        Ok(Self {
+            namespace: namespace.clone(),
+            manifests: manifests.clone(),
+            cluster: Cluster::new(address),
+            platform,
+        })
+    }
+
+    fn service(&self, name: &ServiceName) -> Result<&Service, Problem> {
+        let mut services = self.platform.services.iter();
+        services
+            .find(|service| service.name == *name)
+            .ok_or_else(|| Problem::NoSuchService(name.0.clone()))
+    }
+
+    /// The name of a service's workload.
+    fn workload_name(&self, name: &ServiceName) -> Result<&str, Problem> {
+        let service = self.service(name)?;
+        Ok(service.runtime_name.as_deref().unwrap_or(&service.name.0))
+    }
+
+    /// The workloads and pods of the namespace.
+    async fn found(&self) -> Result<Found, Problem> {
+        let of_kind = |kind: &'static str| async move {
+            let plural = Kind::of(kind).map_or("", |kind| kind.plural);
+            let path = format!(
+                "{}/namespaces/{}/{plural}",
+                group_path("apps/v1"),
+                self.namespace
+            );
+            let mut items = self.cluster.list(&path).await?.unwrap_or_default();
+            // Items of a list do not say what they are.
+            for item in items.iter_mut().filter_map(Value::as_object_mut) {
+                item.insert("kind".into(), kind.into());
+                item.insert("apiVersion".into(), "apps/v1".into());
+            }
+            Ok::<_, Problem>(items)
+        };
+        let (workloads, pods) = futures::future::try_join(
+            try_join_all(WORKLOADS.iter().map(|kind| of_kind(kind))),
+            self.pods(),
+        )
+        .await?;
+        Ok(Found {
+            workloads: workloads.into_iter().flatten().collect(),
+            pods,
+        })
+    }
+
+    async fn pods(&self) -> Result<Vec<Value>, Problem> {
+        let path = format!("/api/v1/namespaces/{}/pods", self.namespace);
+        Ok(self.cluster.list(&path).await?.unwrap_or_default())
+    }
+
+    async fn observe_all(&self, services: &[ServiceName]) -> Result<Vec<Observed>, Problem> {
+        let mut names = Vec::with_capacity(services.len());
+        for name in services {
+            names.push(self.workload_name(name)?);
+        }
+        let found = tokio::time::timeout(LONGEST_OBSERVATION, self.found()).await;
+        let found = found.unwrap_or_else(|_| {
+            Err(Problem::TimedOut {
+                what: "asking the cluster for its workloads".into(),
+                waited: LONGEST_OBSERVATION,
+            })
+        });
+        let seen = services.iter().zip(names);
+        Ok(match found {
+            Ok(found) => seen
+                .map(|(name, own)| {
+                    workloads::observed(name.clone(), found.workload(own), &found.pods_of(own))
+                })
+                .collect(),
+            Err(problem) => seen
+                .map(|(name, _)| {
+                    Observed::new(name.clone(), ServiceState::Unknown(problem.to_string()))
+                })
+                .collect(),
+        })
+    }
+
+    /// A cluster is known by the namespace that each has and that nobody makes anew; where that may
+    /// not be looked at, by its address alone.
+    async fn cluster_and_namespace(&self) -> Result<String, Problem> {
+        let (server, _) = self.cluster.place().await?;
+        let own = self.cluster.get("/api/v1/namespaces/kube-system").await;
+        let id = match own {
+            Ok(found) => found.and_then(|one| {
+                let id = one.pointer("/metadata/uid")?.as_str()?;
+                Some(format!(" ({id})"))
+            }),
+            Err(Problem::NotAllowed { .. }) => None,
+            Err(problem) => return Err(problem),
+        };
+        Ok(format!(
+            "kubernetes {server}{}, namespace {}",
+            id.unwrap_or_default(),
+            self.namespace
+        ))
+    }
+}
+
+/// What a namespace has.
+struct Found {
+    workloads: Vec<Value>,
+    pods: Vec<Value>,
+}
+
+impl Found {
+    fn workload(&self, name: &str) -> Option<&Value> {
+        self.workloads
+            .iter()
+            .find(|one| Workload(one).name() == name)
+    }
+
+    fn pods_of(&self, name: &str) -> Vec<&Value> {
+        let Some(workload) = self.workload(name).map(Workload) else {
+            return Vec::new();
+        };
+        self.pods
+            .iter()
+            .filter(|pod| workload.has_pod(pod))
+            .collect()
+    }
+}
+
+impl Runtime for KubernetesRuntime {
+    fn name(&self) -> &'static str {
+        "kubernetes"
+    }
+
+    fn target<'a>(&'a self) -> Work<'a, String> {
+        Box::pin(self.cluster_and_namespace())
+    }
+
+    fn resolve<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Desired>> {
+        Box::pin(self.resolve_all(services))
+    }
+
+    fn observe<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Observed>> {
+        Box::pin(self.observe_all(services))
+    }
+
+    fn capture<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Before>> {
+        Box::pin(self.capture_all(services))
+    }
+
+    fn capture_for<'a>(&'a self, desired: &'a [Desired]) -> Work<'a, Vec<Before>> {
+        Box::pin(self.capture_before(desired))
+    }
+
+    fn readiness<'a>(&'a self, desired: &'a [Desired]) -> Work<'a, Vec<Readiness>> {
+        Box::pin(self.readiness_of(desired))
+    }
+
+    fn apply<'a>(&'a self, change: Change<'a>) -> Work<'a, Vec<Applied>> {
+        Box::pin(self.apply_all(change))
+    }
+
+    fn restore<'a>(&'a self, before: &'a Before) -> Work<'a, Applied> {
+        Box::pin(self.take_back(before))
+    }
+
+    fn stop<'a>(&'a self, services: &'a [ServiceName], grace: Duration) -> Work<'a, Vec<Stopped>> {
+        Box::pin(self.stop_all(services, grace))
+    }
+
+    fn logs<'a>(&'a self, query: &'a LogQuery) -> Work<'a, LogPage> {
+        Box::pin(self.log_page(query))
+    }
+
+    fn usage<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Usage>> {
+        Box::pin(self.usage_of(services))
+    }
+
+    fn exec<'a>(
+        &'a self,
+        service: &'a ServiceName,
+        command: &'a [String],
+        streams: Streams<'a>,
+        longest: Duration,
+    ) -> Work<'a, Output> {
+        Box::pin(self.run_in_pod(service, command, streams, longest))
+    }
+}

@@ -1,0 +1,349 @@
+//! Resolves the manifests once: what is applied later is this, and never the files again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{FutureExt as _, StreamExt as _, stream};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    KubernetesRuntime, MOST_AT_ONCE,
+    kinds::Reference,
+    manifests::{Manifests, Part},
+    rights::Missing,
+    workloads::{self, CONFIGURATION, OBJECTS, WORKLOADS},
+};
+use crate::{
+    platform::ServiceName,
+    runtime::{Desired, Problem, Readiness},
+};
+
+/// What `Desired::configuration` holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Configuration {
+    pub namespace: String,
+    pub workload: Reference,
+    /// With the workload, in the order of applying.
+    pub objects: Vec<Value>,
+    /// Secrets that it reads and that no manifest describes.
+    #[serde(default)]
+    pub secrets: Vec<String>,
+    /// What the manifests have and this runtime does not apply.
+    #[serde(default)]
+    pub left_out: Vec<String>,
+}
+
+impl Configuration {
+    pub(super) fn of(desired: &Desired) -> Result<Self, Problem> {
+        serde_json::from_value(desired.configuration.clone()).map_err(|error| {
+            Problem::failed(format!("reading how {} should run", desired.service), error)
+        })
+    }
+
+    pub(super) fn references(&self) -> impl Iterator<Item = Reference> {
+        self.objects.iter().filter_map(Reference::of)
+    }
+}
+
+impl KubernetesRuntime {
+    pub(super) async fn resolve_all(
+        &self,
+        services: &[ServiceName],
+    ) -> Result<Vec<Desired>, Problem> {
+        let manifests = Manifests::read(&self.manifests, &self.namespace)
+            .map_err(|reason| Problem::failed("reading the manifests", reason))?;
+        let parts = manifests.parts();
+        let mut resolved = Vec::with_capacity(services.len());
+        let mut chosen: BTreeMap<&Reference, &Value> = BTreeMap::new();
+        for name in services {
+            let own = self.workload_name(name)?;
+            let Some(part) = parts.iter().find(|part| part.workload.name == own) else {
+                resolved.push(not_described(name, own, &manifests));
+                continue;
+            };
+            let wanted = part.all.iter();
+            chosen.extend(wanted.filter_map(|one| manifests.objects.get_key_value(one)));
+            resolved.push(desired(name, part, &parts, &manifests, &self.namespace)?);
+        }
+        let faults = self.tried(&chosen).await?;
+        for (desired, name) in resolved.iter_mut().zip(services) {
+            let own = self.workload_name(name)?;
+            let part = parts.iter().find(|part| part.workload.name == own);
+            let own_faults: Vec<&str> = part
+                .iter()
+                .flat_map(|part| &part.all)
+                .filter_map(|one| faults.get(one).map(String::as_str))
+                .collect();
+            if desired.problem.is_none() && !own_faults.is_empty() {
+                desired.problem = Some(own_faults.join("; "));
+            }
+        }
+        Ok(resolved)
+    }
+
+    /// What the API server says of each without doing it: fields that others hold, fields that
+    /// cannot change, what is not allowed, what it does not understand.
+    async fn tried(
+        &self,
+        objects: &BTreeMap<&Reference, &Value>,
+    ) -> Result<BTreeMap<Reference, String>, Problem> {
+        let references: BTreeSet<&Reference> = objects.keys().copied().collect();
+        let missing = self.missing_rights(&references).await?;
+        let is_made = objects.keys().any(|one| one.kind == "Namespace");
+        let is_there = self.has_namespace().await;
+        let mut faults = BTreeMap::new();
+        if let (Ok(false), false) = (&is_there, is_made) {
+            for reference in objects.keys() {
+                let words = format!(
+                    "there is no namespace {}, and no manifest makes it",
+                    self.namespace
+                );
+                faults.insert((*reference).clone(), words);
+            }
+            return Ok(faults);
+        }
+        let mut tries = Vec::with_capacity(objects.len());
+        for (reference, object) in objects {
+            let (missing, is_there) = (&missing, &is_there);
+            let one = async move {
+                let fault = self.fault(reference, object, missing, is_there).await;
+                ((*reference).clone(), fault)
+            };
+            tries.push(one.boxed());
+        }
+        let mut tries = stream::iter(tries).buffered(MOST_AT_ONCE);
+        while let Some((reference, fault)) = tries.next().await {
+            if let Some(fault) = fault {
+                faults.insert(reference, fault);
+            }
+        }
+        Ok(faults)
+    }
+
+    async fn fault(
+        &self,
+        reference: &Reference,
+        object: &Value,
+        missing: &Missing,
+        is_there: &Result<bool, Problem>,
+    ) -> Option<String> {
+        let kind = reference.kind()?;
+        if !kind.is_namespaced {
+            return None;
+        }
+        let rights = missing.for_kind(kind);
+        if !rights.is_empty() {
+            return Some(format!("not allowed: {}", rights.join(", ")));
+        }
+        if matches!(is_there, Ok(false)) {
+            // Its namespace is made first; nothing can be tried in one that is not there.
+            return None;
+        }
+        let tried = self
+            .cluster
+            .apply(object, reference, &self.namespace, true)
+            .await;
+        tried.err().map(|problem| problem.to_string())
+    }
+
+    /// Whether the namespace is there.
+    pub(super) async fn has_namespace(&self) -> Result<bool, Problem> {
+        let path = format!("/api/v1/namespaces/{}", self.namespace);
+        let found = self.cluster.get(&path).await?;
+        Ok(found.is_some_and(|one| one.pointer("/metadata/deletionTimestamp").is_none()))
+    }
+
+    pub(super) async fn readiness_of(
+        &self,
+        desired: &[Desired],
+    ) -> Result<Vec<Readiness>, Problem> {
+        let configurations: Vec<Configuration> = desired
+            .iter()
+            .filter(|one| !one.configuration.is_null())
+            .map(Configuration::of)
+            .collect::<Result<_, _>>()?;
+        let (server, by) = self.cluster.place().await?;
+        let mut list = vec![Readiness {
+            name: "cluster named",
+            is_ready: Some(self.cluster.is_named().await?),
+            note: Some(format!("{server} by {by}; namespace {}", self.namespace)),
+        }];
+        let is_made = configurations
+            .iter()
+            .flat_map(Configuration::references)
+            .any(|one| one.kind == "Namespace");
+        list.push(match self.has_namespace().await {
+            Ok(true) => ready("namespace created", Some(true), None),
+            Ok(false) if is_made => ready(
+                "namespace created",
+                Some(true),
+                Some("the run makes it".into()),
+            ),
+            Ok(false) => ready(
+                "namespace created",
+                Some(false),
+                Some(format!("kubectl create namespace {}", self.namespace)),
+            ),
+            Err(problem) => ready("namespace created", None, Some(problem.to_string())),
+        });
+        let references: BTreeSet<Reference> = configurations
+            .iter()
+            .flat_map(Configuration::references)
+            .collect();
+        let missing = self.missing_rights(&references.iter().collect()).await?;
+        list.push(match missing.is_empty() {
+            true => ready("permissions", Some(true), None),
+            false => ready(
+                "permissions",
+                Some(false),
+                Some(format!(
+                    "missing in {}: {}",
+                    self.namespace,
+                    missing.words()
+                )),
+            ),
+        });
+        let secrets: BTreeSet<&String> =
+            configurations.iter().flat_map(|one| &one.secrets).collect();
+        if !secrets.is_empty() {
+            list.push(self.has_secrets(&secrets).await);
+        }
+        let left_out: BTreeSet<&String> = configurations
+            .iter()
+            .flat_map(|one| &one.left_out)
+            .collect();
+        if !left_out.is_empty() {
+            let words: Vec<&str> = left_out.into_iter().map(String::as_str).collect();
+            list.push(ready(
+                "manifests whole",
+                Some(false),
+                Some(words.join("; ")),
+            ));
+        }
+        Ok(list)
+    }
+
+    /// Whether secrets are there. Their values are asked for by nobody here.
+    async fn has_secrets(&self, names: &BTreeSet<&String>) -> Readiness {
+        const NAME: &str = "secrets created";
+        let mut absent = Vec::new();
+        for name in names {
+            match self.cluster.has_secret(&self.namespace, name).await {
+                Ok(true) => {}
+                Ok(false) => absent.push(name.as_str()),
+                Err(problem) => return ready(NAME, None, Some(problem.to_string())),
+            }
+        }
+        match absent.is_empty() {
+            true => ready(NAME, Some(true), None),
+            false => ready(
+                NAME,
+                Some(false),
+                Some(format!("not there: {}", absent.join(", "))),
+            ),
+        }
+    }
+}
+
+fn ready(name: &'static str, is_ready: Option<bool>, note: Option<String>) -> Readiness {
+    Readiness {
+        name,
+        is_ready,
+        note,
+    }
+}
+
+fn not_described(name: &ServiceName, own: &str, manifests: &Manifests) -> Desired {
+    let known: Vec<&str> = manifests.workloads().map(|one| one.name.as_str()).collect();
+    Desired {
+        service: name.clone(),
+        configuration: Value::Null,
+        digest: String::new(),
+        image: None,
+        image_id: None,
+        is_image_absent: false,
+        problem: Some(format!(
+            "the manifests have no Deployment, StatefulSet or DaemonSet `{own}`; they have {}",
+            if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            }
+        )),
+        not_restored: Vec::new(),
+    }
+}
+
+fn desired(
+    name: &ServiceName,
+    part: &Part,
+    parts: &[Part],
+    manifests: &Manifests,
+    namespace: &str,
+) -> Result<Desired, Problem> {
+    let plain: Vec<&Value> = part
+        .all
+        .iter()
+        .filter_map(|one| manifests.objects.get(one))
+        .collect();
+    let digest = workloads::digest(&json!(plain));
+    let listed: Vec<String> = part.all.iter().map(Reference::written).collect();
+    let objects: Vec<Value> = part
+        .all
+        .iter()
+        .filter_map(|one| {
+            let mut notes = vec![(WORKLOADS, belongs_to(one, parts))];
+            if *one == part.workload {
+                notes.push((CONFIGURATION, digest.clone()));
+                notes.push((OBJECTS, listed.join(",")));
+            }
+            Some(annotated(manifests.objects.get(one)?, &notes))
+        })
+        .collect();
+    let image = manifests
+        .objects
+        .get(&part.workload)
+        .and_then(|workload| workloads::Workload(workload).image())
+        .map(str::to_owned);
+    let configuration = Configuration {
+        namespace: namespace.to_owned(),
+        workload: part.workload.clone(),
+        objects,
+        secrets: manifests.secrets_of(&part.workload).into_iter().collect(),
+        left_out: manifests.left_out.clone(),
+    };
+    Ok(Desired {
+        service: name.clone(),
+        configuration: serde_json::to_value(&configuration)
+            .map_err(|error| Problem::failed("resolving the manifests", error))?,
+        digest,
+        image_id: image.clone(),
+        image,
+        is_image_absent: false,
+        problem: None,
+        not_restored: Vec::new(),
+    })
+}
+
+/// The workloads that an object is part of.
+fn belongs_to(reference: &Reference, parts: &[Part]) -> String {
+    let owners = parts.iter().filter(|part| part.all.contains(reference));
+    let names: Vec<String> = owners.map(|part| part.workload.written()).collect();
+    names.join(",")
+}
+
+fn annotated(object: &Value, notes: &[(&str, String)]) -> Value {
+    let mut object = object.clone();
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        let own = metadata.entry("annotations").or_insert_with(|| json!({}));
+        if own.is_null() {
+            *own = json!({});
+        }
+        if let Some(own) = own.as_object_mut() {
+            for (name, value) in notes {
+                own.insert((*name).to_owned(), value.as_str().into());
+            }
+        }
+    }
+    object
+}

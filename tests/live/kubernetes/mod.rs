@@ -1,0 +1,9 @@
+//! The kubernetes runtime against a real API server with real controllers, and KWOK for nodes.
+
+mod cluster;
+mod site;
+
+mod applying;
+mod deploying;
+mod platforms;
+mod rights;
