@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 use http::{Method, Request};
 use kube::{
     Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig},
     core::Status,
 };
 use serde_json::{Value, json};
@@ -445,7 +445,22 @@ async fn connected(address: &Address) -> Result<Connected, Problem> {
     config.default_retry = false;
     let server = config.cluster_url.to_string();
     let server = server.trim_end_matches('/').to_owned();
-    let client = Client::try_from(config).map_err(|error| Problem::failed(what, chain(&error)))?;
+    if let Some(plugin) = &mut config.auth_info.exec {
+        // It would read what a client of ours sends on the same input.
+        if plugin.interactive_mode == Some(ExecInteractiveMode::Always) {
+            return Err(Problem::failed(
+                what,
+                "its credentials come from a command that has to ask a person, and there is none \
+                 here: sign in before, or name a context that needs nobody",
+            ));
+        }
+        plugin.interactive_mode = Some(ExecInteractiveMode::Never);
+    }
+    // Such a command is waited for.
+    let client = tokio::task::spawn_blocking(move || Client::try_from(config))
+        .await
+        .map_err(|error| Problem::failed(what, error))?
+        .map_err(|error| Problem::failed(what, chain(&error)))?;
     Ok(Connected {
         client,
         server,

@@ -65,7 +65,8 @@ impl KubernetesRuntime {
             chosen.extend(wanted.filter_map(|one| manifests.objects.get_key_value(one)));
             resolved.push(desired(name, part, &parts, &manifests, &self.namespace)?);
         }
-        let faults = self.tried(&chosen).await?;
+        let (faults, found) = tokio::join!(self.tried(&chosen), self.found());
+        let faults = faults?;
         for (desired, name) in resolved.iter_mut().zip(services) {
             let own = self.workload_name(name)?;
             let part = parts.iter().find(|part| part.workload.name == own);
@@ -74,9 +75,21 @@ impl KubernetesRuntime {
                 .flat_map(|part| &part.all)
                 .filter_map(|one| faults.get(one).map(String::as_str))
                 .collect();
-            if desired.problem.is_none() && !own_faults.is_empty() {
-                desired.problem = Some(own_faults.join("; "));
-            }
+            let there = found.as_ref().ok().and_then(|found| found.workload(own));
+            let there = there.and_then(Reference::of);
+            desired.problem = match (desired.problem.take(), there, part) {
+                (Some(problem), _, _) => Some(problem),
+                // Both would run, under one name.
+                (None, Some(there), Some(part)) if there.kind != part.workload.kind => {
+                    Some(format!(
+                        "{} is there, and the manifests have {}: remove the first one before",
+                        there.words(),
+                        part.workload.words()
+                    ))
+                }
+                (None, _, _) if !own_faults.is_empty() => Some(own_faults.join("; ")),
+                (None, _, _) => None,
+            };
         }
         Ok(resolved)
     }
@@ -208,12 +221,13 @@ impl KubernetesRuntime {
         if !secrets.is_empty() {
             list.push(self.has_secrets(&secrets).await);
         }
-        let left_out: BTreeSet<&String> = configurations
+        let mut left_out: BTreeSet<String> = configurations
             .iter()
-            .flat_map(|one| &one.left_out)
+            .flat_map(|one| one.left_out.clone())
             .collect();
+        left_out.extend(self.left_behind(&configurations).await);
         if !left_out.is_empty() {
-            let words: Vec<&str> = left_out.into_iter().map(String::as_str).collect();
+            let words: Vec<String> = left_out.into_iter().collect();
             list.push(ready(
                 "manifests whole",
                 Some(false),
@@ -221,6 +235,33 @@ impl KubernetesRuntime {
             ));
         }
         Ok(list)
+    }
+
+    /// What was applied with a service and is in its manifests no more: it stays, as nobody but a
+    /// person knows what else needs it.
+    async fn left_behind(&self, configurations: &[Configuration]) -> Vec<String> {
+        let Ok(found) = self.found().await else {
+            return Vec::new();
+        };
+        let mut left = Vec::new();
+        for configuration in configurations {
+            let name = &configuration.workload.name;
+            let there = found.workload(name).map(workloads::Workload);
+            let wanted: BTreeSet<Reference> = configuration.references().collect();
+            let listed = there.map(|one| one.objects()).unwrap_or_default();
+            left.extend(
+                listed
+                    .iter()
+                    .filter(|one| !wanted.contains(one))
+                    .map(|one| {
+                        format!(
+                            "{} of {name} is in the manifests no more and stays in the cluster",
+                            one.words()
+                        )
+                    }),
+            );
+        }
+        left
     }
 
     /// Whether secrets are there. Their values are asked for by nobody here.

@@ -203,6 +203,54 @@ async fn what_others_hold_is_told_and_taken_from_nobody() {
 
 #[tokio::test]
 #[ignore = "builds a control plane: ./run test kubernetes"]
+async fn what_cannot_be_changed_and_what_is_left_behind_is_told_before() {
+    let (cluster, site) = start(deployment("api", "api:1", "replicas: 1"), SERVICES).await;
+    let runtime = site.runtime();
+    apply(&runtime, &["api"]).await;
+    let text = std::fs::read_to_string(site.folder.path().join("manifests.yaml")).expect("a file");
+    site.write("manifests.yaml", &text.replace("app: api", "app: other"));
+    let problem = resolved(&runtime, &["api"]).await.remove(0).problem;
+    let problem = problem.expect("a selector never changes");
+    assert!(problem.contains("field is immutable"), "{problem}");
+    // Unknown fields are no typing errors that nobody sees.
+    site.write("manifests.yaml", &text.replace("replicas:", "replicaz:"));
+    let problem = resolved(&runtime, &["api"]).await.remove(0).problem;
+    let problem = problem.expect("a fault");
+    assert!(problem.contains("replicaz"), "{problem}");
+    let other = text
+        .replace("kind: Deployment", "kind: DaemonSet")
+        .replace("replicas: 1", "");
+    site.write("manifests.yaml", &other);
+    let problem = resolved(&runtime, &["api"]).await.remove(0).problem;
+    let problem = problem.expect("two of one name");
+    assert!(problem.contains("Deployment/api is there"), "{problem}");
+    let (_, without) = text.split_once("---\n").expect("a ConfigMap before");
+    site.write(
+        "manifests.yaml",
+        &without.replace("{ configMapRef: { name: settings } }", ""),
+    );
+    let desired = resolved(&runtime, &["api"]).await;
+    assert_eq!(desired[0].problem, None);
+    let ready = runtime.readiness(&desired).await.expect("told");
+    let whole = ready
+        .iter()
+        .find(|one| one.name == "manifests whole")
+        .expect("a check");
+    let note = whole.note.as_deref().unwrap_or_default();
+    assert!(
+        note.contains("ConfigMap/settings of api is in the manifests no more"),
+        "{ready:?}"
+    );
+    apply(&runtime, &["api"]).await;
+    assert!(
+        cluster
+            .object(&site.namespace, "configmap/settings")
+            .is_some()
+    );
+}
+
+#[tokio::test]
+#[ignore = "builds a control plane: ./run test kubernetes"]
 async fn a_stopped_service_remembers_its_replicas_also_where_an_autoscaler_decides() {
     let scaled = deployment("api", "api:1", "minReadySeconds: 0")
         + "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: { name: api }\n\

@@ -65,6 +65,9 @@ fn a_rollout_that_makes_no_progress_is_given_up_and_taken_back_field_by_field() 
     );
     let health = ask(&mut server, "check_health", json!({"refresh": true}));
     assert_eq!(health["counts"], json!({"up": 2}), "{health:#}");
+    // Nobody measures here: that is no use of nothing.
+    let used = ask(&mut server, "get_resources", json!({}));
+    assert!(used.to_string().contains("metrics.k8s.io"), "{used:#}");
 
     // By hand: to what was before the first run, that is to nothing.
     let back = ask(&mut server, "roll_back", json!({"run": 1}));

@@ -65,6 +65,47 @@ fn each_missing_right_is_named_before_anything_is_done() {
     assert_eq!(cluster.object(&namespace, "deployment/api"), None);
 }
 
+#[test]
+#[ignore = "builds a control plane: ./run test kubernetes"]
+fn a_command_that_gives_credentials_reads_nothing_of_what_the_client_says() {
+    let cluster = cluster::shared();
+    let namespace = cluster.namespace();
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = std::fs::read_to_string(cluster.viewer()).expect("a file");
+    let credential = "{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":{\"token\":\"admin-token\"}}";
+    let script = folder.path().join("plugin");
+    // It reads all there is before it answers.
+    let body = format!(
+        "cat >{}/read\necho '{credential}'\n",
+        folder.path().display()
+    );
+    std::fs::write(&script, body).expect("a file");
+    let exec = |mode: &str| {
+        let plugin = format!(
+            "exec: {{apiVersion: client.authentication.k8s.io/v1, command: sh, args: [{}], interactiveMode: {mode}}}",
+            script.display()
+        );
+        let file = folder.path().join(mode);
+        std::fs::write(&file, text.replace("token: viewer-token", &plugin)).expect("a file");
+        file
+    };
+    let manifests = deployment("api", "api:1", "replicas: 1");
+    let site = Site::asking(&exec("IfAvailable"), &namespace, &manifests, PHASES);
+    let mut server = site.server();
+    let plan = ask(&mut server, "plan_deployment", json!({}));
+    assert_eq!(plan["phases"]["rows"][0][2], "create", "{plan:#}");
+    let read = std::fs::read_to_string(folder.path().join("read")).expect("a file");
+    assert_eq!(read, "");
+    let asking = Site::asking(&exec("Always"), &namespace, &manifests, PHASES);
+    let refused = ask(&mut asking.server(), "plan_deployment", json!({}));
+    assert!(
+        refused["message"]
+            .to_string()
+            .contains("has to ask a person"),
+        "{refused:#}"
+    );
+}
+
 #[tokio::test]
 #[ignore = "builds a control plane: ./run test kubernetes"]
 async fn what_is_not_reached_or_not_there_is_told_as_such() {
