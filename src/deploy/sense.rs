@@ -210,7 +210,8 @@ async fn used_now(watch: &Watch) -> Used {
             ));
         }
     };
-    let standing = standing(platform, &usages, &Machine::of(platform));
+    let machine = Machine::of(platform, Some(runtime)).await;
+    let standing = standing(platform, &usages, &machine);
     let bytes = standing.memory.0 + standing.external_memory.0;
     let share = |share: Option<Percent>, what: &str| {
         share

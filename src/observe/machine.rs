@@ -1,13 +1,20 @@
-//! What the machine has, where the platform file does not say.
+//! What the machine that carries the services has, where the platform file does not say.
 
-use crate::platform::{
-    Bytes, MilliCpu, Platform,
-    model::{Capacity, RuntimeKind},
+use std::sync::Arc;
+
+use crate::{
+    platform::{
+        Bytes, MilliCpu, Platform,
+        model::{Capacity, RuntimeKind},
+    },
+    runtime::{Host, Runtime},
 };
 
 /// Capacity as the platform file gives it, the rest measured.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Machine {
+    /// The name of a machine that is not the one of this process.
+    pub another: Option<String>,
     pub memory: Option<Bytes>,
     pub cpu: Option<MilliCpu>,
     pub is_memory_measured: bool,
@@ -17,17 +24,40 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Reads `/proc/meminfo`, and the share of processors that this process may use. What carries
-    /// a cluster's services is not this machine: there only what the platform file gives is known.
-    pub fn of(platform: &Platform) -> Self {
+    /// The machine that the runtime tells; without a runtime this one. Of this one `/proc/meminfo` is
+    /// read, and the share of processors that this process may use. What carries a cluster's services
+    /// is no one machine: there only what the platform file gives is known.
+    pub async fn of(platform: &Platform, runtime: Option<&Arc<dyn Runtime>>) -> Self {
         let capacity = &platform.capacity;
+        let given = Self {
+            memory: capacity.memory,
+            cpu: capacity.cpu,
+            ..Self::default()
+        };
         if matches!(platform.runtime, RuntimeKind::Kubernetes { .. }) {
-            return Self {
-                memory: capacity.memory,
-                cpu: capacity.cpu,
-                ..Self::default()
-            };
+            return given;
         }
+        let host = match runtime {
+            None => Ok(Host::Here),
+            Some(runtime) => runtime.host().await,
+        };
+        match host {
+            Ok(Host::Here) => Self::here(capacity),
+            Ok(Host::Another { name, memory, cpu }) => Self {
+                another: Some(name),
+                memory: given.memory.or(memory),
+                cpu: given.cpu.or(cpu),
+                is_memory_measured: given.memory.is_none(),
+                is_cpu_measured: given.cpu.is_none(),
+                // An engine does not say what is free.
+                available: None,
+            },
+            // Whose it is nobody knows: what this machine has would be a guess.
+            Err(_) => given,
+        }
+    }
+
+    fn here(capacity: &Capacity) -> Self {
         let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
         let cores = std::thread::available_parallelism().ok();
         Self::from(
@@ -44,6 +74,7 @@ impl Machine {
             Some(Bytes(kibibytes * 1024))
         };
         Self {
+            another: None,
             memory: capacity.memory.or_else(|| field("MemTotal:")),
             cpu: capacity.cpu.or(cores),
             is_memory_measured: capacity.memory.is_none(),
@@ -66,6 +97,7 @@ mod tests {
         };
         let machine = Machine::from(&capacity, meminfo, Some(MilliCpu(2_000)));
         let expected = Machine {
+            another: None,
             memory: Some(Bytes(16 << 20)),
             cpu: Some(MilliCpu(500)),
             is_memory_measured: true,

@@ -21,7 +21,7 @@ use std::{sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 
 pub use values::{
-    Applied, Before, Change, Desired, Exit, LogLine, LogPage, LogQuery, Observed, OnCommand,
+    Applied, Before, Change, Desired, Exit, Host, LogLine, LogPage, LogQuery, Observed, OnCommand,
     Output, Problem, Readiness, RunningCommand, RuntimeHealth, ServiceState, Stopped, Stream,
     Streams, Unfinished, Usage,
 };
@@ -72,6 +72,11 @@ pub trait Runtime: Send + Sync {
     /// Makes services run as was resolved, what they need first. Doing it twice changes nothing
     /// the second time.
     fn apply<'a>(&'a self, change: Change<'a>) -> Work<'a, Vec<Applied>>;
+
+    /// The machine that carries the services.
+    fn host<'a>(&'a self) -> Work<'a, Host> {
+        Box::pin(async { Ok(Host::Here) })
+    }
 
     /// Makes a service again what it was. Doing it twice changes nothing the second time.
     fn restore<'a>(&'a self, before: &'a Before) -> Work<'a, Applied>;

@@ -254,6 +254,19 @@ pub type OnCommand<'a> = &'a (dyn Fn(&RunningCommand) -> Result<(), Problem> + S
 /// Whether something else comes first: then nothing is waited for any longer.
 pub type IsCutShort<'a> = &'a (dyn Fn() -> bool + Send + Sync);
 
+/// The machine that carries the services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// The one that this process runs on.
+    Here,
+    Another {
+        /// As it calls itself.
+        name: String,
+        memory: Option<Bytes>,
+        cpu: Option<MilliCpu>,
+    },
+}
+
 /// What to apply.
 #[derive(Clone, Copy)]
 pub struct Change<'a> {

@@ -95,7 +95,8 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     } else if seen.reading.plan.kind == Kind::Deploy
         && seen.reading.state.status == Status::Ended(EndState::Succeeded)
     {
-        let machine = Machine::of(context.platform()?.platform());
+        let watch = context.platform()?;
+        let machine = Machine::of(watch.platform(), watch.runtime().ok()).await;
         let facts = deployments.facts(&machine).await;
         let list = checks::postflight(&seen.reading.plan, &seen.reading.state, &facts);
         plan_deployment::put_checks(&mut answer, &list);

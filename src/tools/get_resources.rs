@@ -85,7 +85,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let all: Vec<ServiceName> = whole.services.iter().map(|one| one.name.clone()).collect();
     let usages = runtime.usage(&all).await?;
     let observed = runtime.observe(&all).await?;
-    let machine = Machine::of(whole);
+    let machine = Machine::of(whole, Some(runtime)).await;
     let standing = resources::standing(whole, &usages, &machine);
 
     let mut answer = Answer::new(Budget::DEFAULT);
@@ -224,6 +224,7 @@ fn capacity(machine: &Machine, standing: &Standing) -> Map<String, Value> {
         "memory_free_on_machine",
         machine.available.map(|one| one.to_string()),
     );
+    put("machine", machine.another.clone());
     let measured: Vec<&str> = [
         ("memory", machine.is_memory_measured),
         ("cpu", machine.is_cpu_measured),

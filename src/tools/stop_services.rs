@@ -80,7 +80,7 @@ const MOST_NAMED: usize = 5;
 async fn call(context: &Context, sent: Value) -> Outcome {
     let asked: Arguments = arguments::read(sent)?;
     let watch = context.platform()?;
-    let (wanted, limit) = wanted(watch, &asked)?;
+    let (wanted, limit) = wanted(watch, &asked).await?;
     let deployments = deployment::deployments(context).await?;
     let mut answer = Answer::new(Budget::DEFAULT);
     let choice = match deployments.choose(&wanted).await {
@@ -142,7 +142,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
 }
 
 /// What is asked for, and the limit.
-fn wanted(watch: &Watch, asked: &Arguments) -> Result<(Wanted, Option<Bytes>), ToolError> {
+async fn wanted(watch: &Watch, asked: &Arguments) -> Result<(Wanted, Option<Bytes>), ToolError> {
     let is_all = asked.all.unwrap_or(false);
     let given = [asked.services.is_some(), asked.until.is_some(), is_all];
     if given.iter().filter(|one| **one).count() != 1 {
@@ -162,7 +162,7 @@ fn wanted(watch: &Watch, asked: &Arguments) -> Result<(Wanted, Option<Bytes>), T
     }
     let written = asked.until.as_ref().map(|until| until.memory_below.trim());
     let written = written.unwrap_or_default();
-    let limit = limit(watch, written).map_err(|why| {
+    let limit = limit(watch, written).await.map_err(|why| {
         ToolError::invalid(
             "until.memory_below",
             why,
@@ -172,13 +172,15 @@ fn wanted(watch: &Watch, asked: &Arguments) -> Result<(Wanted, Option<Bytes>), T
     Ok((Wanted::Below(limit), Some(limit)))
 }
 
-fn limit(watch: &Watch, written: &str) -> Result<Bytes, String> {
+async fn limit(watch: &Watch, written: &str) -> Result<Bytes, String> {
     if !written.ends_with('%') {
         return Bytes::parse(written).map_err(|error| error.to_string());
     }
     let share = Percent::parse(written).map_err(|error| error.to_string())?;
-    let capacity = Machine::of(watch.platform()).memory;
-    let capacity = capacity.ok_or("the capacity of the machine is not known")?;
+    let machine = Machine::of(watch.platform(), watch.runtime().ok()).await;
+    let capacity = machine
+        .memory
+        .ok_or("the capacity of the machine is not known")?;
     Ok(Bytes((share.0 / 100.0 * capacity.0 as f64) as u64))
 }
 

@@ -96,7 +96,7 @@ impl Deployments {
             self.with_journal(move |journal| Ok(journal.left(&target)?))
                 .await?
         };
-        let machine = Machine::of(platform);
+        let machine = Machine::of(platform, Some(runtime)).await;
         let (unwell, told, facts) = tokio::join!(
             self.unwell(deadline),
             runtime.readiness(&desired),

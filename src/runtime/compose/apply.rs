@@ -80,6 +80,7 @@ impl ComposeRuntime {
         }
         let faults = self.up_all(&due, change).await;
         let after = self.containers().await?;
+        let is_here = self.is_here().await;
         let mut applied = Vec::with_capacity(wave.len());
         for desired in wave {
             let name = &desired.service;
@@ -97,7 +98,7 @@ impl ComposeRuntime {
             applied.push(Applied {
                 service: name.clone(),
                 outcome,
-                before: before(name, earlier)?,
+                before: before(name, earlier, is_here)?,
             });
         }
         Ok(applied)

@@ -46,8 +46,9 @@ fn obstacle(path: &Path) -> Option<String> {
     }
 }
 
-/// What `restore` would not take back of a service of a resolved Compose file.
-pub(super) fn not_restored(service: &Value) -> Vec<String> {
+/// What `restore` would not take back of a service of a resolved Compose file. `is_here`: what it mounts
+/// is of this machine.
+pub(super) fn not_restored(service: &Value, is_here: bool) -> Vec<String> {
     let volumes = service.get("volumes").and_then(Value::as_array);
     volumes
         .into_iter()
@@ -65,7 +66,13 @@ pub(super) fn not_restored(service: &Value) -> Vec<String> {
                 source.filter(|_| is_bind).map(PathBuf::from)
             }
         })
-        .filter_map(|path| obstacle(&path))
+        .filter_map(|path| match is_here {
+            true => obstacle(&path),
+            false => Some(format!(
+                "{} is mounted and not kept: it is on another machine",
+                path.display()
+            )),
+        })
         .collect()
 }
 
@@ -136,7 +143,13 @@ mod tests {
             {"type": "volume", "source": "data"},
             "data:/data:rw",
         ]});
-        let told = not_restored(&service);
+        let far = not_restored(&service, false);
+        assert!(
+            far.iter().all(|one| one.ends_with("another machine")),
+            "{far:?}"
+        );
+        assert!(far.len() >= not_restored(&service, true).len(), "{far:?}");
+        let told = not_restored(&service, true);
         assert_eq!(told.len(), 3, "{told:?}");
         assert!(told[0].contains("1 MiB") && told[1].contains("folder"));
 

@@ -39,7 +39,7 @@ impl ComposeRuntime {
             for image in images(containers) {
                 self.keep_image(&image).await?;
             }
-            captured.push(before(name, containers)?);
+            captured.push(before(name, containers, self.is_here().await)?);
         }
         Ok(captured)
     }
@@ -92,11 +92,19 @@ impl ComposeRuntime {
 }
 
 /// What a service with these containers is.
-pub(super) fn before(name: &ServiceName, containers: &[Container]) -> Result<Before, Problem> {
+pub(super) fn before(
+    name: &ServiceName,
+    containers: &[Container],
+    is_here: bool,
+) -> Result<Before, Problem> {
     let first = containers.first();
     let captured = first.map(|_| Captured {
         containers: containers.iter().map(|one| one.0.clone()).collect(),
-        files: bind_files::kept(containers),
+        files: match is_here {
+            true => bind_files::kept(containers),
+            // Files of this machine with the same names are others.
+            false => Vec::new(),
+        },
     });
     let configuration = captured
         .map(serde_json::to_value)

@@ -12,6 +12,7 @@ mod containers;
 mod engine;
 mod exec;
 mod logs;
+mod machine;
 mod program;
 mod resolve;
 mod restore;
@@ -35,8 +36,8 @@ use self::{
     engine::Engine,
 };
 use super::{
-    Applied, Before, Change, Desired, LogPage, LogQuery, Observed, OnCommand, Output, Problem,
-    RunningCommand, Runtime, ServiceState, Stopped, Streams, Usage, Work, shim,
+    Applied, Before, Change, Desired, Host, LogPage, LogQuery, Observed, OnCommand, Output,
+    Problem, RunningCommand, Runtime, ServiceState, Stopped, Streams, Usage, Work, shim,
 };
 use crate::{
     platform::{Platform, Service, ServiceName, model::RuntimeKind},
@@ -62,6 +63,7 @@ pub struct ComposeRuntime {
     files: Files,
     engine: Engine,
     compose: OnceCell<Program>,
+    host: OnceCell<Host>,
     /// Where resolved projects stand while they are applied.
     state: PathBuf,
     /// This binary, as the shim runs it.
@@ -119,6 +121,7 @@ impl ComposeRuntime {
             files,
             engine: Engine::new(engine::address()),
             compose: OnceCell::new(),
+            host: OnceCell::new(),
             state,
             // Also right after the file was replaced by a newer version.
             shim: "/proc/self/exe".into(),
@@ -129,6 +132,7 @@ impl ComposeRuntime {
     /// Another engine than the environment names: that of a test.
     pub fn with_engine(mut self, address: Address) -> Self {
         self.engine = Engine::new(Ok(address));
+        self.host = OnceCell::new();
         self
     }
 
@@ -336,6 +340,10 @@ impl Runtime for ComposeRuntime {
 
     fn target<'a>(&'a self) -> Work<'a, String> {
         Box::pin(self.engine_and_project())
+    }
+
+    fn host<'a>(&'a self) -> Work<'a, Host> {
+        Box::pin(self.machine())
     }
 
     fn resolve<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Desired>> {

@@ -55,6 +55,7 @@ impl ComposeRuntime {
         let project = self.project_of_files(&program).await?;
         let hashes = self.hashes(&program, &project).await?;
         let mut ids: HashMap<String, Option<String>> = HashMap::new();
+        let is_here = self.is_here().await;
         let mut resolved = Vec::with_capacity(services.len());
         for name in services {
             let compose_name = self.compose_name(name)?;
@@ -78,7 +79,7 @@ impl ComposeRuntime {
             resolved.push(Desired {
                 service: name.clone(),
                 digest: digest(hash, image_id.as_deref()),
-                not_restored: bind_files::not_restored(&own),
+                not_restored: bind_files::not_restored(&own, is_here),
                 configuration: serde_json::to_value(&configuration)
                     .map_err(|error| Problem::failed("resolving the Compose files", error))?,
                 image: Some(image),

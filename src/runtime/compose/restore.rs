@@ -47,7 +47,7 @@ impl ComposeRuntime {
         Ok(Applied {
             service: name.clone(),
             outcome: outcome.unwrap_or_else(AppliedOutcome::Failed),
-            before: before(name, &now)?,
+            before: before(name, &now, self.is_here().await)?,
         })
     }
 

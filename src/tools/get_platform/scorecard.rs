@@ -59,7 +59,7 @@ pub async fn put(
         month: watch.totals(back(30 * times::DAY)).await?,
         health: watch.known().await?,
         usages: used(watch).await,
-        machine: Machine::of(watch.platform()),
+        machine: Machine::of(watch.platform(), watch.runtime().ok()).await,
         outside: (watch.platform().capacity.external_memory).map_or(0, |memory| memory.0),
         deliveries: recorded.ok().flatten(),
     };

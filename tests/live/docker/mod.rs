@@ -7,6 +7,7 @@ mod applying;
 pub mod client;
 mod commands;
 mod deploying;
+mod far;
 mod looking;
 pub mod platforms;
 mod restoring;
