@@ -7,13 +7,16 @@ use std::{path::PathBuf, time::Duration};
 use http::{Method, Request};
 use kube::{
     Client, Config,
-    config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig},
+    config::{ExecInteractiveMode, KubeConfigOptions},
     core::Status,
 };
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::kinds::{Reference, group_path};
+use super::{
+    kinds::{Reference, group_path},
+    kubeconfig,
+};
 use crate::runtime::Problem;
 
 /// Under this name the API server keeps which fields are ours.
@@ -400,16 +403,21 @@ async fn connected(address: &Address) -> Result<Connected, Problem> {
         let config = Config::incluster().map_err(|error| Problem::failed(what, chain(&error)))?;
         (config, "the service account of this pod".to_owned())
     } else {
-        let (file, read) = match named {
-            Some(path) => (path.display().to_string(), Kubeconfig::read_from(path)),
-            None => {
-                let path = given("KUBECONFIG").map(PathBuf::from).or(by_default);
-                let path = path.map_or("~/.kube/config".into(), |path| path.display().to_string());
-                (path, Kubeconfig::read())
-            }
+        let paths: Vec<PathBuf> = match (named, given("KUBECONFIG")) {
+            (Some(path), _) => vec![path.clone()],
+            (None, Some(listed)) => std::env::split_paths(&listed).collect(),
+            (None, None) => by_default.into_iter().collect(),
+        };
+        let shown: Vec<String> = paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        let file = match shown.is_empty() {
+            true => "~/.kube/config".to_owned(),
+            false => shown.join(":"),
         };
         let kubeconfig =
-            read.map_err(|error| Problem::failed(what, format!("{file}: {}", chain(&error))))?;
+            kubeconfig::read(&paths).map_err(|reason| Problem::failed(what, reason))?;
         let current = kubeconfig.current_context.clone();
         let (context, how) = match (&address.context, current) {
             (Some(context), _) => (context.clone(), "named by the platform file"),

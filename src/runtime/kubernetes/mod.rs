@@ -11,6 +11,7 @@ mod cluster;
 mod exec;
 mod fields;
 mod kinds;
+mod kubeconfig;
 mod logs;
 mod manifests;
 mod resolve;
