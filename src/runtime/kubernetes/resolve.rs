@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    KubernetesRuntime, MOST_AT_ONCE,
+    Found, KubernetesRuntime, MOST_AT_ONCE, fields,
     kinds::Reference,
     manifests::{Manifests, Part},
     rights::Missing,
@@ -216,6 +216,10 @@ impl KubernetesRuntime {
                 )),
             ),
         });
+        let found = self.found().await;
+        if let Ok(found) = &found {
+            list.extend(self.as_applied(desired, &configurations, found).await);
+        }
         let secrets: BTreeSet<&String> =
             configurations.iter().flat_map(|one| &one.secrets).collect();
         if !secrets.is_empty() {
@@ -225,7 +229,9 @@ impl KubernetesRuntime {
             .iter()
             .flat_map(|one| one.left_out.clone())
             .collect();
-        left_out.extend(self.left_behind(&configurations).await);
+        if let Ok(found) = &found {
+            left_out.extend(left_behind(&configurations, found));
+        }
         if !left_out.is_empty() {
             let words: Vec<String> = left_out.into_iter().collect();
             list.push(ready(
@@ -237,31 +243,58 @@ impl KubernetesRuntime {
         Ok(list)
     }
 
-    /// What was applied with a service and is in its manifests no more: it stays, as nobody but a
-    /// person knows what else needs it.
-    async fn left_behind(&self, configurations: &[Configuration]) -> Vec<String> {
-        let Ok(found) = self.found().await else {
-            return Vec::new();
-        };
-        let mut left = Vec::new();
+    /// Whether what stands around services that are as they were planned is so too: of the workload
+    /// itself `observe` tells. None where there is none of them.
+    async fn as_applied(
+        &self,
+        desired: &[Desired],
+        configurations: &[Configuration],
+        found: &Found,
+    ) -> Option<Readiness> {
+        let mut around: BTreeMap<Reference, &Value> = BTreeMap::new();
         for configuration in configurations {
-            let name = &configuration.workload.name;
-            let there = found.workload(name).map(workloads::Workload);
-            let wanted: BTreeSet<Reference> = configuration.references().collect();
-            let listed = there.map(|one| one.objects()).unwrap_or_default();
-            left.extend(
-                listed
-                    .iter()
-                    .filter(|one| !wanted.contains(one))
-                    .map(|one| {
-                        format!(
-                            "{} of {name} is in the manifests no more and stays in the cluster",
-                            one.words()
-                        )
-                    }),
-            );
+            let workload = found.workload(&configuration.workload.name);
+            let applied = workload
+                .and_then(|workload| workloads::Workload(workload).annotation(CONFIGURATION));
+            if applied.is_some_and(|applied| desired.iter().any(|one| one.digest == applied)) {
+                let objects = configuration.objects.iter();
+                around.extend(objects.filter_map(|one| Some((Reference::of(one)?, one))));
+            }
         }
-        left
+        around.retain(|one, _| {
+            one.kind()
+                .is_some_and(|kind| kind.is_namespaced && !kind.is_workload())
+        });
+        if around.is_empty() {
+            return None;
+        }
+        let mut looks = Vec::with_capacity(around.len());
+        for (reference, object) in &around {
+            let look = async move {
+                let there = self.cluster.object(reference, &self.namespace);
+                let then = self.cluster.apply(object, reference, &self.namespace, true);
+                // What cannot be tried is told of the service.
+                let (there, then) = futures::future::try_join(there, then).await.ok()?;
+                match there {
+                    None => Some(format!("{} is gone", reference.words())),
+                    Some(there) if fields::anew(&there) != fields::anew(&then) => {
+                        Some(format!("{} is another", reference.words()))
+                    }
+                    Some(_) => None,
+                }
+            };
+            looks.push(look.boxed());
+        }
+        let looks = stream::iter(looks).buffered(MOST_AT_ONCE);
+        let changed: Vec<String> = looks.filter_map(|one| async { one }).collect().await;
+        Some(match changed.is_empty() {
+            true => ready("as applied", Some(true), None),
+            false => ready(
+                "as applied",
+                Some(false),
+                Some(format!("changed by hand: {}", changed.join(", "))),
+            ),
+        })
     }
 
     /// Whether secrets are there. Their values are asked for by nobody here.
@@ -284,6 +317,30 @@ impl KubernetesRuntime {
             ),
         }
     }
+}
+
+/// What was applied with a service and is in its manifests no more: it stays, as nobody but a person
+/// knows what else needs it.
+fn left_behind(configurations: &[Configuration], found: &Found) -> Vec<String> {
+    let mut left = Vec::new();
+    for configuration in configurations {
+        let name = &configuration.workload.name;
+        let there = found.workload(name).map(workloads::Workload);
+        let wanted: BTreeSet<Reference> = configuration.references().collect();
+        let listed = there.map(workloads::Workload::objects).unwrap_or_default();
+        left.extend(
+            listed
+                .iter()
+                .filter(|one| !wanted.contains(one))
+                .map(|one| {
+                    format!(
+                        "{} of {name} is in the manifests no more and stays in the cluster",
+                        one.words()
+                    )
+                }),
+        );
+    }
+    left
 }
 
 fn ready(name: &'static str, is_ready: Option<bool>, note: Option<String>) -> Readiness {

@@ -224,6 +224,35 @@ async fn what_cannot_be_changed_and_what_is_left_behind_is_told_before() {
     let problem = resolved(&runtime, &["api"]).await.remove(0).problem;
     let problem = problem.expect("two of one name");
     assert!(problem.contains("Deployment/api is there"), "{problem}");
+    // What stands around the workload, changed past the runtime; applying puts it right.
+    site.write("manifests.yaml", &text);
+    let told = async || {
+        let desired = resolved(&runtime, &["api"]).await;
+        let ready = runtime.readiness(&desired).await.expect("told");
+        let check = ready.into_iter().find(|one| one.name == "as applied");
+        check.expect("a check")
+    };
+    assert_eq!(told().await.is_ready, Some(true));
+    cluster.kubectl(&["delete", "service", "api", "-n", &site.namespace]);
+    let removed = "[{\"op\": \"remove\", \"path\": \"/data/LEVEL\"}]";
+    let change = [
+        "patch",
+        "configmap",
+        "settings",
+        "-n",
+        &site.namespace,
+        "--type=json",
+        "-p",
+    ];
+    cluster.kubectl(&[&change[..], &[removed]].concat());
+    let note = told().await.note.unwrap_or_default();
+    assert!(note.contains("Service/api is gone"), "{note}");
+    assert!(note.contains("ConfigMap/settings is another"), "{note}");
+    assert_eq!(
+        outcomes(&apply(&runtime, &["api"]).await),
+        [&AppliedOutcome::Unchanged]
+    );
+    assert_eq!(told().await.is_ready, Some(true));
     let (_, without) = text.split_once("---\n").expect("a ConfigMap before");
     site.write(
         "manifests.yaml",

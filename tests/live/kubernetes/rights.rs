@@ -67,6 +67,41 @@ fn each_missing_right_is_named_before_anything_is_done() {
 
 #[test]
 #[ignore = "builds a control plane: ./run test kubernetes"]
+fn in_a_pod_its_service_account_acts_with_the_rights_that_it_was_given() {
+    let cluster = cluster::shared();
+    let namespace = cluster.namespace();
+    let manifests = deployment("api", "api:1", "replicas: 1");
+    let site = Site::asking(&cluster.kubeconfig(), &namespace, &manifests, PHASES);
+    site.change("platform.yaml", |text| {
+        let (first, rest) = text.split_once(", context: test").expect("a context");
+        let (_, rest) = rest.split_once(" } }").expect("its end");
+        // Nothing is current here by chance: production needs no context.
+        format!("environment: production\n{first} }} }}{rest}")
+    });
+    cluster.kubectl(&["create", "serviceaccount", "openpolicy", "-n", &namespace]);
+    let token = cluster.kubectl(&["create", "token", "openpolicy", "-n", &namespace]);
+    let mut server = site.server_in_pod(cluster, &token);
+    let plan = ask(&mut server, "plan_deployment", json!({}));
+    let checks = plan["checks"].to_string();
+    assert!(checks.contains("missing in"), "{plan:#}");
+    assert!(checks.contains("patch deployments.apps"), "{plan:#}");
+    cluster.kubectl(&[
+        "create",
+        "rolebinding",
+        "openpolicy",
+        "-n",
+        &namespace,
+        "--clusterrole=edit",
+        &format!("--serviceaccount={namespace}:openpolicy"),
+    ]);
+    let plan = ask(&mut server, "plan_deployment", json!({}));
+    assert!(!plan.to_string().contains("missing in"), "{plan:#}");
+    assert!(!plan.to_string().contains("cluster named"), "{plan:#}");
+    assert_eq!(plan["phases"]["rows"][0][2], "create", "{plan:#}");
+}
+
+#[test]
+#[ignore = "builds a control plane: ./run test kubernetes"]
 fn a_command_that_gives_credentials_reads_nothing_of_what_the_client_says() {
     let cluster = cluster::shared();
     let namespace = cluster.namespace();

@@ -22,7 +22,7 @@ use crate::{
     engines::PATIENCE,
 };
 
-pub use crate::docker::client::{ask, begin, driver, ends, signal, until};
+pub use crate::docker::client::{ask, begin, bin, driver, ends, signal, until};
 
 pub struct Site {
     pub folder: TempDir,
@@ -90,6 +90,51 @@ impl Site {
 
     fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
+    }
+
+    /// The same inside of a pod, that is with the files and variables that the cluster gives one.
+    pub fn server_in_pod(&self, cluster: &Cluster, token: &str) -> Server {
+        let account = self.folder.path().join("account");
+        fs::create_dir_all(&account).expect("a folder");
+        let kubeconfig = fs::read_to_string(cluster.kubeconfig()).expect("a file");
+        let port = kubeconfig.split("127.0.0.1:").nth(1);
+        let port = port
+            .and_then(|rest| rest.split('"').next())
+            .expect("a port");
+        fs::copy(cluster.folder.join("pki/ca.crt"), account.join("ca.crt")).expect("a file");
+        fs::write(account.join("token"), token).expect("a file");
+        fs::write(account.join("namespace"), &self.namespace).expect("a file");
+        let (file, state) = (self.path("platform.yaml"), self.path("state"));
+        server::trust(&file, &[("OPENPOLICY_STATE", &state)]);
+        let place = "/var/run/secrets/kubernetes.io/serviceaccount";
+        let script = format!(
+            "mount -t tmpfs tmpfs /run && mkdir -p {place} && cp {}/* {place}/ && exec \"$@\"",
+            account.display()
+        );
+        let program = bin().display().to_string();
+        let arguments = [
+            "--mount",
+            "sh",
+            "-c",
+            &script,
+            "sh",
+            &program,
+            "serve",
+            "--platform",
+            &file,
+            "--state",
+            &state,
+            "--toolsets",
+            "all",
+        ];
+        let environment = [
+            ("PATH", "/usr/bin:/bin"),
+            ("KUBERNETES_SERVICE_HOST", "127.0.0.1"),
+            ("KUBERNETES_SERVICE_PORT", port),
+        ];
+        let mut server = Server::start_program("unshare", &arguments, &environment);
+        server.handshake("2025-06-18");
+        server
     }
 
     /// A server of this platform as it is written now, trusted.
