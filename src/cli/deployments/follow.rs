@@ -46,7 +46,8 @@ pub(super) async fn follow(
         }
     };
     tokio::select! {
-        seen = followed => seen,
+        // Ctrl-C is waited for before the first line is seen.
+        biased;
         _ = tokio::signal::ctrl_c() => {
             note(format!(
                 "\nrun {run} goes on: `openpolicy-mcp status {run} --follow` shows it, \
@@ -54,6 +55,7 @@ pub(super) async fn follow(
             ));
             Err(Failure::Code(outcome::LEFT))
         }
+        seen = followed => seen,
     }
 }
 

@@ -46,13 +46,16 @@ pub(super) fn hidden(question: &str) -> Result<SecretString, Failure> {
 pub(super) async fn or_left<T: Send + 'static>(
     question: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
+    let answered = async { tokio::task::spawn_blocking(question).await };
     tokio::select! {
-        answered = tokio::task::spawn_blocking(question) => answered
-            .map_err(|error| Failure::Error(format!("the question broke off: {error}")))?,
+        // Ctrl-C is waited for before the question is seen.
+        biased;
         _ = tokio::signal::ctrl_c() => {
             show_again();
             Err(Failure::Code(outcome::LEFT))
         }
+        answered = answered => answered
+            .map_err(|error| Failure::Error(format!("the question broke off: {error}")))?,
     }
 }
 
