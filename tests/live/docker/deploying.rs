@@ -314,6 +314,10 @@ fn an_engine_that_goes_and_comes_back_holds_a_run_and_does_not_end_it() {
     let mut docker = Docker::start(7);
     docker.make_stand_in();
     let site = two("two-away", "127.77.1.5", &docker, "");
+    // The engine is gone before the gate has held.
+    site.change("platform.yaml", |text| {
+        text.replace("stable_for: 5s", "stable_for: 30s")
+    });
     let mut server = site.server();
     let run = begin(&mut server, json!({}));
     until(&mut server, &run, |seen| {

@@ -118,6 +118,20 @@ pub async fn wait_for(
     }
 }
 
+/// Waits until nobody listens any more: what an engine started ends a moment after it.
+pub async fn wait_until_refused(kind: &ProbeKind) {
+    let begun = Instant::now();
+    loop {
+        let observation = seen(kind.clone()).await;
+        if matches!(&observation.outcome, Outcome::Failed(why) if why.contains("refuses connections"))
+        {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "not in time: {observation:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 pub fn fact<'a>(observation: &'a Observation, name: &str) -> &'a str {
     let fact = observation.facts.iter().find(|fact| fact.name == name);
     &fact
