@@ -49,7 +49,7 @@ pub(super) struct Cluster {
 struct Connected {
     client: Client,
     server: String,
-    /// `context lab of /root/.kube/config, as the platform file names it`.
+    /// `context lab of ~/.kube/config, as the platform file names it`.
     by: String,
     /// Whether it was not merely the current one.
     is_named: bool,
