@@ -7,6 +7,7 @@
 
 #[cfg(target_os = "linux")]
 pub mod compose;
+mod exec;
 pub mod kubernetes;
 mod needs;
 pub mod order;
@@ -14,6 +15,7 @@ pub mod order;
 pub mod process;
 #[cfg(target_os = "linux")]
 pub mod shim;
+mod stopping;
 pub mod values;
 
 use std::{sync::Arc, time::Duration};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Change, Observed, Runtime, RuntimeHealth, ServiceState};
+use super::{Change, Observed, Runtime, RuntimeHealth, ServiceState, order};
 use crate::platform::{Platform, ServiceName};
 
 /// How often whoever applies is asked whether the change is cut short, while nothing else is.
@@ -17,11 +17,7 @@ pub(super) async fn wait(
     change: Change<'_>,
     every: Duration,
 ) -> Result<(), String> {
-    let service_of = |name: &ServiceName| {
-        let mut services = platform.services.iter();
-        services.find(|service| service.name == *name)
-    };
-    let Some(service) = service_of(name) else {
+    let Ok(service) = order::service(platform, name) else {
         return Ok(());
     };
     let is_applied = |need: &&ServiceName| change.desired.iter().any(|one| one.service == **need);
@@ -29,7 +25,7 @@ pub(super) async fn wait(
         let needed = Needed {
             runtime,
             need,
-            is_one_shot: service_of(need).is_some_and(|service| service.is_one_shot),
+            is_one_shot: order::service(platform, need).is_ok_and(|service| service.is_one_shot),
             change,
         };
         needed.wait(every).await?;

@@ -2,7 +2,35 @@
 
 use std::collections::HashSet;
 
+use super::{Desired, Problem};
 use crate::platform::{Platform, Service, ServiceName};
+
+/// The service of this name, as the platform file writes it.
+pub(super) fn service<'a>(
+    platform: &'a Platform,
+    name: &ServiceName,
+) -> Result<&'a Service, Problem> {
+    let mut services = platform.services.iter();
+    services
+        .find(|service| service.name == *name)
+        .ok_or_else(|| Problem::NoSuchService(name.0.clone()))
+}
+
+/// What is applied, in waves. Where the platform does not know one of them nothing is.
+pub(super) fn waves_of<'a>(
+    platform: &Platform,
+    desired: &'a [Desired],
+) -> Result<Vec<Vec<&'a Desired>>, Problem> {
+    let names: Vec<ServiceName> = desired.iter().map(|one| one.service.clone()).collect();
+    for name in &names {
+        service(platform, name)?;
+    }
+    let of = |name: &ServiceName| desired.iter().find(|one| one.service == *name);
+    Ok(waves(platform, &names)
+        .iter()
+        .map(|wave| wave.iter().filter_map(of).collect())
+        .collect())
+}
 
 /// The services in waves: each needs only services of earlier waves (or ones not asked for).
 /// Within a wave the order of the platform file holds. Names that the platform does not know are

@@ -224,6 +224,22 @@ pub struct Desired {
     pub not_restored: Vec<String>,
 }
 
+impl Desired {
+    /// One that cannot be made, and why.
+    pub fn not_described(service: ServiceName, problem: String) -> Self {
+        Self {
+            service,
+            configuration: serde_json::Value::Null,
+            digest: String::new(),
+            image: None,
+            image_id: None,
+            is_image_absent: false,
+            problem: Some(problem),
+            not_restored: Vec::new(),
+        }
+    }
+}
+
 impl fmt::Debug for Desired {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -290,6 +306,11 @@ impl<'a> Change<'a> {
             is_cut_short: None,
             on_command: None,
         }
+    }
+
+    /// Where a service stands among those asked for.
+    pub fn position(&self, service: &ServiceName) -> Option<usize> {
+        self.desired.iter().position(|one| one.service == *service)
     }
 }
 

@@ -28,26 +28,14 @@ const LOOK: Duration = Duration::from_millis(250);
 
 impl ComposeRuntime {
     pub(super) async fn apply_all(&self, change: Change<'_>) -> Result<Vec<Applied>, Problem> {
-        let names: Vec<ServiceName> = change
-            .desired
-            .iter()
-            .map(|desired| desired.service.clone())
-            .collect();
-        for name in &names {
-            self.service(name)?;
-        }
+        let waves = order::waves_of(&self.platform, change.desired)?;
         // What an earlier command left half done would be met by its name.
         self.tidy().await?;
         let mut done: Vec<Applied> = Vec::new();
-        for wave in order::waves(&self.platform, &names) {
-            let of_wave: Vec<&Desired> = wave
-                .iter()
-                .filter_map(|name| change.desired.iter().find(|one| one.service == *name))
-                .collect();
-            done.extend(self.apply_wave(&of_wave, change).await?);
+        for wave in waves {
+            done.extend(self.apply_wave(&wave, change).await?);
         }
-        // In the order asked.
-        done.sort_by_key(|applied| names.iter().position(|name| *name == applied.service));
+        done.sort_by_key(|applied| change.position(&applied.service));
         Ok(done)
     }
 

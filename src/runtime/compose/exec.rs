@@ -7,19 +7,18 @@ use bollard::{
     exec::{CreateExecOptions, StartExecResults},
 };
 use futures::StreamExt as _;
-use jiff::Timestamp;
 use tokio::{fs::File, io::AsyncWriteExt as _};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{ComposeRuntime, containers::Container};
 use crate::{
     platform::ServiceName,
-    runtime::{Exit, Output, Problem, Streams},
+    runtime::{
+        Output, Problem, Streams,
+        exec::{self, Kept},
+    },
     store::private,
 };
-
-/// Bytes of output that are kept.
-const LONGEST_OUTPUT: usize = 64 * 1024;
 
 impl ComposeRuntime {
     pub(super) async fn run_in_container(
@@ -29,26 +28,15 @@ impl ComposeRuntime {
         streams: Streams<'_>,
         longest: Duration,
     ) -> Result<Output, Problem> {
-        let Some(program) = command.first() else {
-            return Err(Problem::NotDescribed {
-                service: name.0.clone(),
-                reason: "the command is empty".into(),
-            });
-        };
+        let program = exec::program(name, command)?;
         let what = format!("running {program} in {name}");
         let containers = self.containers_of(name).await?;
         let Some(container) = containers.iter().find(|one| one.is_running()) else {
             return Err(Problem::failed(what, "no container of it runs"));
         };
         let work = self.run_to_its_end(container, command, streams, &what);
-        match tokio::time::timeout(longest, work).await {
-            Ok(ended) => ended,
-            // The engine has no call that ends it: it may go on.
-            Err(_) => Err(Problem::TimedOut {
-                what,
-                waited: longest,
-            }),
-        }
+        // The engine has no call that ends a command.
+        exec::within(longest, &what, work).await
     }
 
     async fn run_to_its_end(
@@ -71,8 +59,7 @@ impl ComposeRuntime {
             .create_exec(container.id(), options)
             .await
             .map_err(failed)?;
-        let mut bytes: Vec<u8> = Vec::new();
-        let mut is_cut = false;
+        let mut kept = Kept::default();
         let started = client.start_exec(&made.id, None).await.map_err(failed)?;
         if let StartExecResults::Attached {
             mut output,
@@ -100,10 +87,7 @@ impl ComposeRuntime {
                     file.write_all(message).await.map_err(on_disk)?;
                     continue;
                 }
-                let piece: &[u8] = piece.as_ref();
-                let room = LONGEST_OUTPUT - bytes.len();
-                is_cut |= piece.len() > room;
-                bytes.extend(piece.iter().take(room));
+                kept.add(piece.as_ref());
             }
             if let Some(file) = &mut file {
                 file.flush().await.map_err(on_disk)?;
@@ -113,16 +97,9 @@ impl ComposeRuntime {
         let ended = client.inspect_exec(&made.id).await.map_err(failed)?;
         let code = ended.exit_code.and_then(|code| i32::try_from(code).ok());
         Ok(Output {
-            exit: Exit {
-                code,
-                signal: code
-                    .filter(|code| (129..=192).contains(code))
-                    .map(|code| code - 128),
-                at: Timestamp::now(),
-                reason: None,
-            },
-            text: String::from_utf8_lossy(&bytes).into_owned(),
-            is_cut,
+            exit: exec::ended(code, None),
+            text: kept.text(),
+            is_cut: kept.is_cut,
         })
     }
 }

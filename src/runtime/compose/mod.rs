@@ -37,7 +37,7 @@ use self::{
 };
 use super::{
     Applied, Before, Change, Desired, Host, LogPage, LogQuery, Observed, OnCommand, Output,
-    Problem, RunningCommand, Runtime, ServiceState, Stopped, Streams, Usage, Work, shim,
+    Problem, RunningCommand, Runtime, ServiceState, Stopped, Streams, Usage, Work, order, shim,
 };
 use crate::{
     platform::{Platform, Service, ServiceName, model::RuntimeKind},
@@ -149,11 +149,7 @@ impl ComposeRuntime {
     }
 
     fn service(&self, name: &ServiceName) -> Result<&Service, Problem> {
-        self.platform
-            .services
-            .iter()
-            .find(|service| service.name == *name)
-            .ok_or_else(|| Problem::NoSuchService(name.0.clone()))
+        order::service(&self.platform, name)
     }
 
     /// The name of a service in the Compose file.

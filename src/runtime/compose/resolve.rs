@@ -108,25 +108,17 @@ impl ComposeRuntime {
 
     fn not_described(&self, name: &ServiceName, compose_name: &str, project: &Project) -> Desired {
         let known: Vec<&str> = project.services.keys().map(String::as_str).collect();
-        Desired {
-            service: name.clone(),
-            configuration: Value::Null,
-            digest: String::new(),
-            image: None,
-            image_id: None,
-            is_image_absent: false,
-            problem: Some(format!(
-                "the Compose files have no service `{compose_name}` (with the profiles that \
-                 `runtime` names: {}); they have {}",
-                if self.files.profiles.is_empty() {
-                    "none".to_owned()
-                } else {
-                    self.files.profiles.join(", ")
-                },
-                known.join(", ")
-            )),
-            not_restored: Vec::new(),
-        }
+        let problem = format!(
+            "the Compose files have no service `{compose_name}` (with the profiles that \
+             `runtime` names: {}); they have {}",
+            if self.files.profiles.is_empty() {
+                "none".to_owned()
+            } else {
+                self.files.profiles.join(", ")
+            },
+            known.join(", ")
+        );
+        Desired::not_described(name.clone(), problem)
     }
 
     /// `config`, in the environment of this process.

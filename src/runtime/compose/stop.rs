@@ -1,13 +1,13 @@
 //! Stops services: asks, waits, ends what is left. Containers, volumes and logs stay.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
-use futures::future::join_all;
+use futures::{FutureExt as _, future::join_all};
 
 use super::{ComposeRuntime, containers::Container};
 use crate::{
-    platform::{Bytes, ServiceName},
-    runtime::{Problem, Stopped, order, values::StoppedOutcome},
+    platform::ServiceName,
+    runtime::{Problem, Stopped, stopping, values::StoppedOutcome},
 };
 
 /// What the engine ends with SIGKILL has this exit code.
@@ -19,29 +19,11 @@ impl ComposeRuntime {
         services: &[ServiceName],
         grace: Duration,
     ) -> Result<Vec<Stopped>, Problem> {
-        for name in services {
-            self.service(name)?;
-        }
-        let used: HashMap<ServiceName, Option<Bytes>> = self
-            .usage_of(services)
-            .await?
-            .into_iter()
-            .map(|usage| (usage.service, usage.memory))
-            .collect();
-        let mut done: Vec<Stopped> = Vec::new();
-        for wave in order::waves(&self.platform, services).into_iter().rev() {
-            let stopping = wave.iter().map(|name| async {
-                let outcome = self.stop_one(name, grace).await;
-                Stopped {
-                    service: name.clone(),
-                    outcome: outcome.unwrap_or_else(StoppedOutcome::Failed),
-                    freed: used.get(name).copied().flatten(),
-                }
-            });
-            done.extend(join_all(stopping).await);
-        }
-        done.sort_by_key(|stopped| services.iter().position(|name| *name == stopped.service));
-        Ok(done)
+        let usages = self.usage_of(services).await?;
+        stopping::in_waves_after(&self.platform, services, usages, |name| {
+            self.stop_one(name, grace).boxed()
+        })
+        .await
     }
 
     async fn stop_one(

@@ -24,25 +24,12 @@ const LOOK: Duration = Duration::from_millis(500);
 
 impl KubernetesRuntime {
     pub(super) async fn apply_all(&self, change: Change<'_>) -> Result<Vec<Applied>, Problem> {
-        let names: Vec<ServiceName> = change
-            .desired
-            .iter()
-            .map(|desired| desired.service.clone())
-            .collect();
-        for name in &names {
-            self.service(name)?;
-        }
         let mut done: Vec<Applied> = Vec::new();
-        for wave in order::waves(&self.platform, &names) {
-            let of_wave: Vec<Desired> = wave
-                .iter()
-                .filter_map(|name| change.desired.iter().find(|one| one.service == *name))
-                .cloned()
-                .collect();
-            done.extend(self.apply_wave(&of_wave, change).await?);
+        for wave in order::waves_of(&self.platform, change.desired)? {
+            let wave: Vec<Desired> = wave.into_iter().cloned().collect();
+            done.extend(self.apply_wave(&wave, change).await?);
         }
-        // In the order asked.
-        done.sort_by_key(|applied| names.iter().position(|name| *name == applied.service));
+        done.sort_by_key(|applied| change.position(&applied.service));
         Ok(done)
     }
 

@@ -2,7 +2,6 @@
 
 use std::{io, path::Path, time::Duration};
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod as AnyPod;
 use kube::{Api, api::AttachParams};
 use serde_json::Value;
@@ -14,12 +13,12 @@ use tokio::{
 use super::{KubernetesRuntime, workloads::Pod};
 use crate::{
     platform::ServiceName,
-    runtime::{Exit, Output, Problem, Streams},
+    runtime::{
+        Exit, Output, Problem, Streams,
+        exec::{self, Kept},
+    },
     store::private,
 };
-
-/// Bytes of output that are kept.
-const LONGEST_OUTPUT: usize = 64 * 1024;
 
 impl KubernetesRuntime {
     pub(super) async fn run_in_pod(
@@ -29,12 +28,7 @@ impl KubernetesRuntime {
         streams: Streams<'_>,
         longest: Duration,
     ) -> Result<Output, Problem> {
-        let Some(program) = command.first() else {
-            return Err(Problem::NotDescribed {
-                service: name.0.clone(),
-                reason: "the command is empty".into(),
-            });
-        };
+        let program = exec::program(name, command)?;
         let what = format!("running {program} in {name}");
         let found = self.found().await?;
         let pods = found.pods_of(self.workload_name(name)?);
@@ -44,14 +38,8 @@ impl KubernetesRuntime {
             return Err(Problem::failed(what, "no pod of it is ready"));
         };
         let work = self.run_to_its_end(pod, command, streams, &what);
-        match tokio::time::timeout(longest, work).await {
-            Ok(ended) => ended,
-            // The API has no call that ends it: it may go on.
-            Err(_) => Err(Problem::TimedOut {
-                what,
-                waited: longest,
-            }),
-        }
+        // The API has no call that ends a command.
+        exec::within(longest, &what, work).await
     }
 
     async fn run_to_its_end(
@@ -90,24 +78,19 @@ impl KubernetesRuntime {
             None => None,
         };
         let status = serde_json::to_value(status).map_err(|error| Problem::failed(what, error))?;
-        let mut text = String::from_utf8_lossy(&out.0).into_owned();
-        text.push_str(&String::from_utf8_lossy(&error.0));
         Ok(Output {
             exit: exit(&status),
-            text,
-            is_cut: out.1 || error.1,
+            text: out.text() + &error.text(),
+            is_cut: out.is_cut || error.is_cut,
         })
     }
 }
 
 /// What a stream says, cut; or all of it in a file.
-async fn kept(
-    stream: Option<impl AsyncRead + Unpin>,
-    mut file: Option<File>,
-) -> io::Result<(Vec<u8>, bool)> {
-    let (mut bytes, mut is_cut) = (Vec::new(), false);
+async fn kept(stream: Option<impl AsyncRead + Unpin>, mut file: Option<File>) -> io::Result<Kept> {
+    let mut kept = Kept::default();
     let Some(mut stream) = stream else {
-        return Ok((bytes, is_cut));
+        return Ok(kept);
     };
     let mut piece = vec![0; 16 * 1024];
     loop {
@@ -119,15 +102,13 @@ async fn kept(
             file.write_all(piece).await?;
             continue;
         }
-        let room = LONGEST_OUTPUT - bytes.len();
-        is_cut |= piece.len() > room;
-        bytes.extend(piece.iter().take(room));
+        kept.add(piece);
     }
     if let Some(file) = &mut file {
         file.flush().await?;
         file.sync_all().await?;
     }
-    Ok((bytes, is_cut))
+    Ok(kept)
 }
 
 async fn fed(from: Option<&Path>, input: Option<impl AsyncWrite + Unpin>) -> io::Result<()> {
@@ -150,14 +131,8 @@ fn exit(status: &Value) -> Exit {
     });
     let code: Option<i32> = code.or(is_success.then_some(0));
     let message = status.get("message").and_then(Value::as_str);
-    Exit {
-        code,
-        signal: code
-            .filter(|code| (129..=192).contains(code))
-            .map(|code| code - 128),
-        at: Timestamp::now(),
-        reason: message.filter(|_| code.is_none()).map(str::to_owned),
-    }
+    let reason = message.filter(|_| code.is_none()).map(str::to_owned);
+    exec::ended(code, reason)
 }
 
 #[cfg(test)]

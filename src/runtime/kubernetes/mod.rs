@@ -35,7 +35,7 @@ use self::{
 };
 use super::{
     Applied, Before, Change, Desired, LogPage, LogQuery, Observed, Output, Problem, Readiness,
-    Runtime, ServiceState, Stopped, Streams, Usage, Work,
+    Runtime, ServiceState, Stopped, Streams, Usage, Work, order,
 };
 use crate::platform::{
     Platform, Service, ServiceName,
@@ -89,10 +89,7 @@ impl KubernetesRuntime {
     }
 
     fn service(&self, name: &ServiceName) -> Result<&Service, Problem> {
-        let mut services = self.platform.services.iter();
-        services
-            .find(|service| service.name == *name)
-            .ok_or_else(|| Problem::NoSuchService(name.0.clone()))
+        order::service(&self.platform, name)
     }
 
     /// The name of a service's workload.

@@ -353,23 +353,15 @@ fn ready(name: &'static str, is_ready: Option<bool>, note: Option<String>) -> Re
 
 fn not_described(name: &ServiceName, own: &str, manifests: &Manifests) -> Desired {
     let known: Vec<&str> = manifests.workloads().map(|one| one.name.as_str()).collect();
-    Desired {
-        service: name.clone(),
-        configuration: Value::Null,
-        digest: String::new(),
-        image: None,
-        image_id: None,
-        is_image_absent: false,
-        problem: Some(format!(
-            "the manifests have no Deployment, StatefulSet or DaemonSet `{own}`; they have {}",
-            if known.is_empty() {
-                "none".to_owned()
-            } else {
-                known.join(", ")
-            }
-        )),
-        not_restored: Vec::new(),
-    }
+    let problem = format!(
+        "the manifests have no Deployment, StatefulSet or DaemonSet `{own}`; they have {}",
+        if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        }
+    );
+    Desired::not_described(name.clone(), problem)
 }
 
 fn desired(

@@ -1,11 +1,8 @@
 //! Stops services by scaling them to nothing, and remembers what they had.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use futures::future::join_all;
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -15,8 +12,8 @@ use super::{
     workloads::{Pod, REPLICAS_BEFORE, STOPPED_AT, Workload},
 };
 use crate::{
-    platform::{Bytes, ServiceName},
-    runtime::{Exit, Problem, Stopped, order, values::StoppedOutcome},
+    platform::ServiceName,
+    runtime::{Exit, Problem, Stopped, stopping, values::StoppedOutcome},
 };
 
 /// Between two looks whether the pods are gone.
@@ -31,29 +28,11 @@ impl KubernetesRuntime {
         services: &[ServiceName],
         grace: Duration,
     ) -> Result<Vec<Stopped>, Problem> {
-        for name in services {
-            self.service(name)?;
-        }
-        let used: HashMap<ServiceName, Option<Bytes>> = self
-            .usage_of(services)
-            .await?
-            .into_iter()
-            .map(|usage| (usage.service, usage.memory))
-            .collect();
-        let mut done: Vec<Stopped> = Vec::new();
-        for wave in order::waves(&self.platform, services).into_iter().rev() {
-            let stopping = wave.iter().map(|name| async {
-                let outcome = self.stop_one(name, grace.max(LONGEST)).await;
-                Stopped {
-                    service: name.clone(),
-                    outcome: outcome.unwrap_or_else(StoppedOutcome::Failed),
-                    freed: used.get(name).copied().flatten(),
-                }
-            });
-            done.extend(join_all(stopping).await);
-        }
-        done.sort_by_key(|stopped| services.iter().position(|name| *name == stopped.service));
-        Ok(done)
+        let usages = self.usage_of(services).await?;
+        stopping::in_waves_after(&self.platform, services, usages, |name| {
+            self.stop_one(name, grace.max(LONGEST)).boxed()
+        })
+        .await
     }
 
     async fn stop_one(

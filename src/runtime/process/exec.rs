@@ -8,12 +8,12 @@ use tokio::io::AsyncReadExt as _;
 use super::ProcessRuntime;
 use crate::{
     platform::ServiceName,
-    runtime::{Exit, Output, Problem, Streams},
+    runtime::{
+        Exit, Output, Problem, Streams,
+        exec::{self, LONGEST_OUTPUT},
+    },
     store::private,
 };
-
-/// Bytes of output that are kept.
-const LONGEST_OUTPUT: usize = 64 * 1024;
 
 impl ProcessRuntime {
     /// The command has the environment and folder of the service, and its own group; it is ended
@@ -27,12 +27,8 @@ impl ProcessRuntime {
     ) -> Result<Output, Problem> {
         use std::os::unix::process::ExitStatusExt as _;
         let spec = self.spec_of(name)?;
-        let [program, arguments @ ..] = command else {
-            return Err(Problem::NotDescribed {
-                service: name.0.clone(),
-                reason: "the command is empty".into(),
-            });
-        };
+        let program = exec::program(name, command)?;
+        let arguments = command.iter().skip(1);
         let what = format!("running {program} for {name}");
         let failed = |error: std::io::Error| Problem::failed(&what, error);
         let input = match streams.input {

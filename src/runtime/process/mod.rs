@@ -39,7 +39,7 @@ use self::{
 };
 use super::{
     Applied, Before, Change, Desired, LogPage, LogQuery, Observed, Output, Problem, Runtime,
-    ServiceState, Stopped, Streams, Usage, Work,
+    ServiceState, Stopped, Streams, Usage, Work, order,
 };
 use crate::{
     digest,
@@ -88,11 +88,7 @@ impl ProcessRuntime {
     }
 
     fn service(&self, name: &ServiceName) -> Result<&Service, Problem> {
-        self.platform
-            .services
-            .iter()
-            .find(|service| service.name == *name)
-            .ok_or_else(|| Problem::NoSuchService(name.0.clone()))
+        order::service(&self.platform, name)
     }
 
     fn folder_of(&self, name: &ServiceName) -> Folder {

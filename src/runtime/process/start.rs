@@ -58,30 +58,14 @@ impl ProcessRuntime {
     }
 
     pub(super) async fn start_all(&self, change: Change<'_>) -> Result<Vec<Applied>, Problem> {
-        let names: Vec<ServiceName> = change
-            .desired
-            .iter()
-            .map(|desired| desired.service.clone())
-            .collect();
-        for name in &names {
-            self.service(name)?;
-        }
         let mut done: Vec<Applied> = Vec::new();
-        for wave in order::waves(&self.platform, &names) {
+        for wave in order::waves_of(&self.platform, change.desired)? {
             let started = wave
-                .iter()
-                .filter_map(|name| {
-                    change
-                        .desired
-                        .iter()
-                        .find(|desired| desired.service == *name)
-                })
+                .into_iter()
                 .map(|desired| self.start_when_ready(desired, change));
             done.extend(join_all(started).await);
         }
-        // In the order asked.
-        let position = |applied: &Applied| names.iter().position(|name| *name == applied.service);
-        done.sort_by_key(position);
+        done.sort_by_key(|applied| change.position(&applied.service));
         Ok(done)
     }
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::join_all;
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use rustix::process::Signal;
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     platform::{Bytes, ServiceName},
-    runtime::{Problem, Stopped, order, values::StoppedOutcome},
+    runtime::{Problem, Stopped, stopping, values::StoppedOutcome},
 };
 
 /// Between two looks at what is to end.
@@ -32,15 +32,10 @@ impl ProcessRuntime {
         services: &[ServiceName],
         grace: Duration,
     ) -> Result<Vec<Stopped>, Problem> {
-        for name in services {
-            self.service(name)?;
-        }
-        let mut done: Vec<Stopped> = Vec::new();
-        for wave in order::waves(&self.platform, services).into_iter().rev() {
-            done.extend(join_all(wave.iter().map(|name| self.stop_one(name, grace))).await);
-        }
-        done.sort_by_key(|stopped| services.iter().position(|name| *name == stopped.service));
-        Ok(done)
+        stopping::in_waves(&self.platform, services, |name| {
+            self.stop_one(name, grace).boxed()
+        })
+        .await
     }
 
     async fn stop_one(&self, name: &ServiceName, grace: Duration) -> Stopped {

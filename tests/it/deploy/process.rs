@@ -550,3 +550,49 @@ fn a_driver_that_is_frozen_for_a_while_goes_on_where_nobody_took_its_run() {
     let seen = until(&mut server, &run, is("succeeded"));
     assert_eq!(driver(&seen), frozen, "{seen}");
 }
+
+#[test]
+fn a_full_disk_under_the_journal_ends_the_driver_and_the_run_goes_on_when_there_is_room() {
+    let place = Place::new(&[("db", "--starts-in, 4s")], "");
+    let (file, state) = (place.file().display().to_string(), place.state());
+    let binary = crate::support::bin().display().to_string();
+    // Who writes beyond the bound is told so, as on a disk that is full, and not ended.
+    let script = "trap '' XFSZ; exec \"$@\"";
+    let arguments = [
+        "-c",
+        script,
+        "sh",
+        &binary,
+        "serve",
+        "--platform",
+        &file,
+        "--state",
+        &state,
+        "--toolsets",
+        "all",
+    ];
+    let mut server = Server::start_program("/bin/sh", &arguments, &[]);
+    server.handshake("2025-06-18");
+    let (run, seen) = in_the_middle(&mut server);
+    let full = driver(&seen);
+    let site = std::fs::read_dir(std::path::PathBuf::from(&state).join("deploy"));
+    let mut sites = site.expect("a folder").flatten().map(|site| site.path());
+    let site = sites
+        .find(|site| site.join("run-1.log").exists())
+        .expect("the run's");
+    // No room for another entry; what it says to its log is shorter.
+    let written = std::fs::metadata(site.join("journal.sqlite-wal")).expect("its log");
+    let bounded = Command::new("prlimit")
+        .args(["--pid", &full.to_string()])
+        .arg(format!("--fsize={}", written.len()))
+        .status();
+    assert!(bounded.expect("prlimit").success());
+    let seen = until(&mut server, &run, is("interrupted"));
+    assert!(seen["next_step"].to_string().contains("resume"), "{seen}");
+    waiting::until("its end", PATIENCE, || is_there(full), |is_there| !is_there);
+    let said = std::fs::read_to_string(site.join("run-1.log")).expect("its log");
+    assert!(said.contains("disk") && said.contains("is whole"), "{said}");
+    let decided = json!({"run": run, "action": "resume", "reason": "there is room again"});
+    server.told("control_deployment", decided);
+    until(&mut server, &run, is("succeeded"));
+}
