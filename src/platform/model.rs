@@ -4,6 +4,10 @@
 //! exist; dependencies have no cycle; times and sizes are what they say. Whoever builds a
 //! `Platform` has made sure of it.
 
+mod alerts;
+mod phases;
+mod probes;
+
 use std::{collections::HashMap, fmt, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
@@ -14,6 +18,10 @@ use super::{
     quantity::{Bytes, MilliCpu, Percent},
     trust::Trust,
 };
+
+pub use alerts::{AlertCondition, AlertRule, AlertScope, Severity};
+pub use phases::{Budget, Condition, Hook, HookAction, OnDriverLoss, OnFailure, Phase};
+pub use probes::{Probe, ProbeKind};
 
 /// One platform.
 #[derive(Debug, Clone, Default)]
@@ -249,204 +257,6 @@ impl Service {
     }
 }
 
-/// How a service is looked at.
-#[derive(Debug, Clone)]
-pub struct Probe {
-    pub kind: ProbeKind,
-    /// Of one look.
-    pub timeout: Duration,
-    /// Between two looks of the monitor.
-    pub interval: Duration,
-    /// Looks in a row that have to fail before the service is down.
-    pub retries: u32,
-    /// Looks in a row that have to pass before it is up again.
-    pub successes: u32,
-    /// After its start a service may fail for this long and is `starting`.
-    pub start_period: Duration,
-    /// Passes, but slower than this: degraded.
-    pub slow_above: Option<Duration>,
-}
-
-impl Probe {
-    /// The defaults are those of document 003's health-check template (interval 30 s, time-out
-    /// 10 s, 3 retries, start period 40 s).
-    pub fn of(kind: ProbeKind) -> Self {
-        Self {
-            kind,
-            timeout: Duration::from_secs(10),
-            interval: Duration::from_secs(30),
-            retries: 3,
-            successes: 1,
-            start_period: Duration::from_secs(40),
-            slow_above: None,
-        }
-    }
-}
-
-/// What a look does. Addresses that may hold a password are secrets as a whole.
-#[derive(Debug, Clone)]
-pub enum ProbeKind {
-    Http {
-        url: SecretString,
-        /// Accepted status codes, both ends included.
-        status: Vec<(u16, u16)>,
-        /// JSON pointers into the body with the value that has to stand there.
-        json: Vec<(String, serde_json::Value)>,
-        /// A regular expression that the body has to match.
-        body: Option<String>,
-        headers: Vec<(String, SecretString)>,
-    },
-    /// HTML that loads and is no error page.
-    Page {
-        url: SecretString,
-        /// A part of its title.
-        title: Option<String>,
-    },
-    Tcp {
-        host: String,
-        port: u16,
-    },
-    /// `postgresql://user:password@host:port/database`.
-    Postgres {
-        url: SecretString,
-        /// Default: `SELECT 1`.
-        query: Option<String>,
-        /// Share of allowed connections in use above which it is degraded.
-        connections_above: Option<Percent>,
-    },
-    /// `redis://[:password@]host:port[/database]`.
-    Redis {
-        url: SecretString,
-        /// Share of `maxmemory` in use above which it is degraded.
-        memory_above: Option<Percent>,
-    },
-    /// `amqp://user:password@host:port/vhost`.
-    Amqp {
-        url: SecretString,
-        /// `http://user:password@host:15672`: RabbitMQ's management API.
-        management: Option<SecretString>,
-        /// Messages in one queue above which it is degraded.
-        queue_above: Option<u64>,
-    },
-    /// Elasticsearch or OpenSearch, by its cluster health.
-    SearchEngine {
-        url: SecretString,
-    },
-    /// OpenMetadata: `/api/v1/system/status` and what is inside.
-    OpenMetadata {
-        url: SecretString,
-    },
-    /// Airflow: scheduler and database, by the health paths of versions 2 and 3.
-    Airflow {
-        url: SecretString,
-    },
-    /// The runtime says whether it runs.
-    Process,
-    /// It cannot look: a variable is missing, or the file is not trusted.
-    Withheld {
-        /// The kind of the probe that it would be.
-        kind: &'static str,
-        reason: String,
-    },
-}
-
-impl ProbeKind {
-    /// As the platform file names it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Http { .. } => "http",
-            Self::Page { .. } => "page",
-            Self::Tcp { .. } => "tcp",
-            Self::Postgres { .. } => "postgres",
-            Self::Redis { .. } => "redis",
-            Self::Amqp { .. } => "amqp",
-            Self::SearchEngine { .. } => "search_engine",
-            Self::OpenMetadata { .. } => "openmetadata",
-            Self::Airflow { .. } => "airflow",
-            Self::Process => "process",
-            Self::Withheld { kind, .. } => kind,
-        }
-    }
-}
-
-/// A named, ordered group of services with a gate.
-#[derive(Debug, Clone)]
-pub struct Phase {
-    pub name: String,
-    pub title: Option<String>,
-    pub goal: Option<String>,
-    /// Services of a step start together; steps follow each other.
-    pub steps: Vec<Vec<ServiceName>>,
-    pub gate: Vec<Condition>,
-    /// How long the gate has to hold, and how long it may take.
-    pub stable_for: Duration,
-    pub gate_timeout: Duration,
-    /// Within which response times and errors are counted.
-    pub window: Duration,
-    /// Before its services are started, and after its last step is healthy.
-    pub before: Vec<Hook>,
-    pub after: Vec<Hook>,
-    pub on_failure: OnFailure,
-    pub on_driver_loss: OnDriverLoss,
-    /// A person approves this phase.
-    pub needs_approval: bool,
-    pub budget: Budget,
-    /// How long it is expected to take: from, to.
-    pub expected: Option<(Duration, Duration)>,
-    pub priority: Option<u32>,
-    /// `HIGHEST`, `MEDIUM`, …
-    pub priority_word: Option<String>,
-    pub risk: Option<String>,
-    pub network: Option<String>,
-    /// What the platform is called once this phase is done (`STABLE`, `FUNCTIONAL`, …).
-    pub status_word: Option<String>,
-    pub line: usize,
-}
-
-/// What a phase that fails does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnFailure {
-    #[default]
-    Rollback,
-    Pause,
-    Stop,
-}
-
-/// What a phase does when the process that drives its run is lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnDriverLoss {
-    #[default]
-    Wait,
-    Rollback,
-}
-
-/// Something that a phase does beside starting services.
-#[derive(Debug, Clone)]
-pub struct Hook {
-    pub action: HookAction,
-    /// A command in the same service that tells whether it has been done.
-    pub check: Option<Vec<String>>,
-    pub timeout: Duration,
-    pub line: usize,
-}
-
-/// What a hook does. Without trust it does nothing that could be run.
-#[derive(Debug, Clone)]
-pub enum HookAction {
-    Exec {
-        service: ServiceName,
-        command: Vec<String>,
-    },
-    Http {
-        method: &'static str,
-        url: SecretString,
-    },
-    /// The file is not trusted.
-    Withheld,
-}
-
 /// Where the catalog is, as the platform file says.
 #[derive(Debug, Clone, Default)]
 pub enum CatalogSource {
@@ -461,97 +271,6 @@ pub enum CatalogSource {
     },
     /// It names an address that would get a credential, and the file is not trusted.
     Withheld,
-}
-
-/// What a phase may use, with everything deployed before it.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Budget {
-    pub memory: Option<Bytes>,
-    /// As an amount.
-    pub cpu: Option<MilliCpu>,
-    /// As a share of `capacity.cpu`.
-    pub cpu_share: Option<Percent>,
-    pub storage: Option<Bytes>,
-}
-
-/// One condition of a gate, a trigger or an alert.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Condition {
-    /// All services (`None`), or at least this many.
-    Healthy(Option<u32>),
-    MemoryBelow(Percent),
-    MemoryAbove(Percent),
-    CpuBelow(Percent),
-    CpuAbove(Percent),
-    /// Share of deployed services.
-    UnhealthyAbove(Percent),
-    MeanResponseAbove(Duration),
-    MeanResponseBelow(Duration),
-    P95Above(Duration),
-    P95Below(Duration),
-    ErrorsAbove(Percent),
-    ErrorsBelow(Percent),
-    IngestionSuccessAbove(Percent),
-    TestsPassingAbove(Percent),
-    FresherThan(Duration),
-}
-
-/// A rule of the alerts.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AlertRule {
-    pub name: String,
-    pub when: AlertCondition,
-    /// How long it has to hold before it fires.
-    pub hold: Duration,
-    pub severity: Severity,
-    pub scope: AlertScope,
-}
-
-/// What an alert looks at.
-#[derive(Debug, Clone, PartialEq)]
-pub enum AlertCondition {
-    /// A service is down (not: blocked).
-    Down,
-    /// The last response time.
-    ResponseAbove(Duration),
-    /// Share of failed looks within the window.
-    ErrorsAbove {
-        share: Percent,
-        window: Duration,
-    },
-    /// Share of the service's limit.
-    MemoryAbove(Percent),
-    CpuAbove(Percent),
-    /// Share of ingestion runs of the service's datasets that failed.
-    IngestionFailuresAbove(Percent),
-    /// The newest successful ingestion is older.
-    OlderThan(Duration),
-}
-
-/// Which services a rule watches.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AlertScope {
-    AllServices,
-    Services(Vec<ServiceName>),
-    /// The platform as a whole.
-    Platform,
-}
-
-/// How bad an alert is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    Warning,
-    Critical,
-}
-
-impl Severity {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
-    }
 }
 
 /// Databases that are dumped.

@@ -5,6 +5,8 @@
 //! milliseconds since 1970; bodies are JSON that `deploy` knows.
 
 pub mod interventions;
+mod requests;
+mod runs;
 mod tables;
 
 use std::{collections::BTreeMap, path::Path, sync::MutexGuard, time::Duration};
@@ -12,6 +14,8 @@ use std::{collections::BTreeMap, path::Path, sync::MutexGuard, time::Duration};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 pub use interventions::Intervention;
+pub use requests::{Approval, Request};
+pub use runs::RunRow;
 
 use super::{
     filesystem,
@@ -56,19 +60,6 @@ pub struct PlanRow {
     pub run: Option<i64>,
 }
 
-/// A run as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunRow {
-    pub id: i64,
-    pub plan: i64,
-    pub target: String,
-    /// As `Status::as_str` writes it.
-    pub state: String,
-    pub is_open: bool,
-    pub created: Millis,
-    pub updated: Millis,
-}
-
 /// What beginning a run came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begun {
@@ -77,25 +68,6 @@ pub enum Begun {
     Same(i64),
     /// Another run on the same target is not over.
     Other(i64),
-}
-
-/// Something that was asked of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    pub id: i64,
-    pub verb: String,
-    pub by: String,
-    pub reason: Option<String>,
-    pub approval: Option<Approval>,
-}
-
-/// What an approval was given to, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Approval {
-    /// The entry that asked for it.
-    pub question: i64,
-    /// As `Way::as_str` writes it.
-    pub way: String,
 }
 
 /// What a run left of a service.
@@ -272,105 +244,6 @@ impl Journal {
         Ok(transaction.commit()?)
     }
 
-    pub fn run(&self, id: i64) -> Result<Option<RunRow>, JournalError> {
-        let connection = self.connection()?;
-        let row = connection
-            .query_row(
-                &format!("SELECT {RUN} FROM run WHERE id = ?1"),
-                [id],
-                run_row,
-            )
-            .optional()?;
-        Ok(row)
-    }
-
-    /// The run on this target that is not over.
-    pub fn open_run(&self, target: &str) -> Result<Option<RunRow>, JournalError> {
-        let connection = self.connection()?;
-        let row = connection
-            .query_row(
-                &format!("SELECT {RUN} FROM run WHERE target = ?1 AND is_open"),
-                [target],
-                run_row,
-            )
-            .optional()?;
-        Ok(row)
-    }
-
-    /// Runs on a target, newest first, from a number down; and how many there are in all.
-    pub fn runs(
-        &self,
-        target: &str,
-        until: Option<i64>,
-        most: usize,
-    ) -> Result<(Vec<RunRow>, u64), JournalError> {
-        let connection = self.connection()?;
-        let total: i64 = connection.query_row(
-            "SELECT count(*) FROM run WHERE target = ?1",
-            [target],
-            |row| row.get(0),
-        )?;
-        let mut select = connection.prepare_cached(&format!(
-            "SELECT {RUN} FROM run WHERE target = ?1 AND id <= ?2 ORDER BY id DESC LIMIT ?3"
-        ))?;
-        let rows = select.query_map(
-            params![
-                target,
-                until.unwrap_or(i64::MAX),
-                i64::try_from(most).unwrap_or(i64::MAX)
-            ],
-            run_row,
-        )?;
-        Ok((rows.collect::<Result<_, _>>()?, total.unsigned_abs()))
-    }
-
-    /// Runs on any target that were at work between two moments, newest first; and how many there
-    /// are in all.
-    pub fn runs_between(
-        &self,
-        since: Millis,
-        until: Millis,
-        most: usize,
-    ) -> Result<(Vec<RunRow>, u64), JournalError> {
-        const BETWEEN: &str = "FROM run WHERE updated >= ?1 AND created <= ?2";
-        let connection = self.connection()?;
-        let total: i64 = connection.query_row(
-            &format!("SELECT count(*) {BETWEEN}"),
-            [since, until],
-            |row| row.get(0),
-        )?;
-        let mut select = connection
-            .prepare_cached(&format!("SELECT {RUN} {BETWEEN} ORDER BY id DESC LIMIT ?3"))?;
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let rows = select.query_map(params![since, until, most], run_row)?;
-        Ok((rows.collect::<Result<_, _>>()?, total.unsigned_abs()))
-    }
-
-    /// Entries of a run after a number: number, time, body.
-    pub fn entries(
-        &self,
-        run: i64,
-        after: i64,
-    ) -> Result<Vec<(i64, Millis, String)>, JournalError> {
-        let connection = self.connection()?;
-        let mut select = connection.prepare_cached(
-            "SELECT seq, at, body FROM event WHERE run = ?1 AND seq > ?2 ORDER BY seq",
-        )?;
-        let rows = select.query_map([run, after], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// The number of the last entry of a run.
-    pub fn last_entry(&self, run: i64) -> Result<i64, JournalError> {
-        Ok(self.connection()?.query_row(
-            "SELECT coalesce(max(seq), 0) FROM event WHERE run = ?1",
-            [run],
-            |row| row.get(0),
-        )?)
-    }
-
     /// Puts what the driver of a run sees now in the place of what it saw before.
     pub fn show(&self, run: i64, at: Millis, body: &str) -> Result<(), JournalError> {
         self.connection()?.execute(
@@ -389,75 +262,6 @@ impl Journal {
             })
             .optional()?;
         Ok(body)
-    }
-
-    /// Asks something of a run; its driver takes it.
-    pub fn ask(
-        &self,
-        run: i64,
-        now: Millis,
-        verb: &str,
-        by: &str,
-        reason: Option<&str>,
-    ) -> Result<i64, JournalError> {
-        self.ask_of(run, now, verb, by, reason, None)
-    }
-
-    /// The same, with what an approval was given to.
-    pub fn ask_of(
-        &self,
-        run: i64,
-        now: Millis,
-        verb: &str,
-        by: &str,
-        reason: Option<&str>,
-        approval: Option<&Approval>,
-    ) -> Result<i64, JournalError> {
-        let mut connection = self.connection()?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute(
-            "INSERT INTO request (run, at, verb, asked_by, reason) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![run, now, verb, by, reason],
-        )?;
-        let request = transaction.last_insert_rowid();
-        if let Some(approval) = approval {
-            transaction.execute(
-                "INSERT OR REPLACE INTO approval (request, question, way) VALUES (?1, ?2, ?3)",
-                params![request, approval.question, approval.way],
-            )?;
-        }
-        transaction.commit()?;
-        Ok(request)
-    }
-
-    /// What is asked of a run and was not taken yet, oldest first.
-    pub fn asked(&self, run: i64) -> Result<Vec<Request>, JournalError> {
-        let connection = self.connection()?;
-        let mut select = connection.prepare_cached(
-            "SELECT id, verb, asked_by, reason, question, way
-             FROM request LEFT JOIN approval ON approval.request = request.id
-             WHERE run = ?1 AND NOT is_taken ORDER BY id",
-        )?;
-        let rows = select.query_map([run], |row| {
-            let approval = match (row.get(4)?, row.get(5)?) {
-                (Some(question), Some(way)) => Some(Approval { question, way }),
-                _ => None,
-            };
-            Ok(Request {
-                approval,
-                id: row.get(0)?,
-                verb: row.get(1)?,
-                by: row.get(2)?,
-                reason: row.get(3)?,
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    pub fn take(&self, request: i64) -> Result<(), JournalError> {
-        self.connection()?
-            .execute("UPDATE request SET is_taken = 1 WHERE id = ?1", [request])?;
-        Ok(())
     }
 
     /// What runs left of the services of a target.
@@ -495,20 +299,6 @@ impl Journal {
             |row| row.get(0),
         )?)
     }
-}
-
-const RUN: &str = "id, plan, target, state, is_open, created, updated";
-
-fn run_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunRow> {
-    Ok(RunRow {
-        id: row.get(0)?,
-        plan: row.get(1)?,
-        target: row.get(2)?,
-        state: row.get(3)?,
-        is_open: row.get(4)?,
-        created: row.get(5)?,
-        updated: row.get(6)?,
-    })
 }
 
 /// Of runs that are over the oldest go, with their plans.
