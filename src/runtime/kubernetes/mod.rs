@@ -14,6 +14,7 @@ mod kinds;
 mod kubeconfig;
 mod logs;
 mod manifests;
+mod nodes;
 mod resolve;
 mod restore;
 mod rights;
@@ -34,8 +35,8 @@ use self::{
     workloads::Workload,
 };
 use super::{
-    Applied, Before, Change, Desired, LogPage, LogQuery, Observed, Output, Problem, Readiness,
-    Runtime, ServiceState, Stopped, Streams, Usage, Work, order,
+    Applied, Before, Change, Desired, Host, LogPage, LogQuery, Observed, Output, Problem,
+    Readiness, Runtime, ServiceState, Stopped, Streams, Usage, Work, order,
 };
 use crate::platform::{
     Platform, Service, ServiceName,
@@ -234,6 +235,10 @@ impl Runtime for KubernetesRuntime {
 
     fn apply<'a>(&'a self, change: Change<'a>) -> Work<'a, Vec<Applied>> {
         Box::pin(self.apply_all(change))
+    }
+
+    fn host<'a>(&'a self) -> Work<'a, Host> {
+        Box::pin(self.cluster_host())
     }
 
     fn restore<'a>(&'a self, before: &'a Before) -> Work<'a, Applied> {

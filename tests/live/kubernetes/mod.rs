@@ -5,5 +5,6 @@ mod site;
 
 mod applying;
 mod deploying;
+mod nodes;
 mod platforms;
 mod rights;
