@@ -4,6 +4,7 @@ mod cluster;
 mod site;
 
 mod applying;
+mod chart;
 mod deploying;
 mod nodes;
 mod platforms;
