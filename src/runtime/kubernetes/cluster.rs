@@ -4,11 +4,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use futures::{StreamExt as _, stream::BoxStream};
 use http::{Method, Request};
 use kube::{
     Client, Config,
     config::{ExecInteractiveMode, KubeConfigOptions},
-    core::Status,
+    core::{Status, WatchEvent},
 };
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -16,6 +17,7 @@ use tokio::sync::OnceCell;
 use super::{
     kinds::{Reference, group_path},
     kubeconfig,
+    mirror::Writes,
 };
 use crate::runtime::Problem;
 
@@ -44,6 +46,7 @@ pub struct Address {
 pub(super) struct Cluster {
     address: Address,
     connected: OnceCell<Connected>,
+    writes: Writes,
 }
 
 struct Connected {
@@ -60,7 +63,13 @@ impl Cluster {
         Self {
             address,
             connected: OnceCell::new(),
+            writes: Writes::default(),
         }
+    }
+
+    /// What was written here: whoever looks has to see it.
+    pub(super) fn writes(&self) -> &Writes {
+        &self.writes
     }
 
     async fn connected(&self) -> Result<&Connected, Problem> {
@@ -114,14 +123,52 @@ impl Cluster {
         path: &str,
         what: &str,
     ) -> Result<Option<Vec<Value>>, Problem> {
-        let Some(mut list) = self.get_as(path, what).await? else {
-            return Ok(None);
+        let list = self.get_as(path, what).await?;
+        Ok(list.map(|mut list| items(&mut list)))
+    }
+
+    /// The items of a list that has to be there, and where a watch goes on from it.
+    pub(super) async fn list_with_version(
+        &self,
+        path: &str,
+    ) -> Result<(Vec<Value>, String), Problem> {
+        let what = format!("reading {path}");
+        let Some(mut list) = self.get_as(path, &what).await? else {
+            return Err(Problem::NotFound {
+                what,
+                reason: "there is no such list".into(),
+            });
         };
-        let items = match list.get_mut("items").map(Value::take) {
-            Some(Value::Array(items)) => items,
-            _ => Vec::new(),
-        };
-        Ok(Some(items))
+        let version = list.pointer("/metadata/resourceVersion");
+        let version = version.and_then(Value::as_str).unwrap_or_default();
+        let version = version.to_owned();
+        Ok((items(&mut list), version))
+    }
+
+    /// What happens to the items of a list from a version on, until the API server ends it.
+    pub(super) async fn watch(
+        &self,
+        path: &str,
+        version: &str,
+        longest: Duration,
+    ) -> Result<BoxStream<'static, kube::Result<WatchEvent<Value>>>, Problem> {
+        let what = format!("watching {path}");
+        let uri = format!(
+            "{path}?watch=1&allowWatchBookmarks=true&timeoutSeconds={}&resourceVersion={version}",
+            longest.as_secs()
+        );
+        let request = Request::builder().uri(uri).body(Vec::new());
+        let request = request.map_err(|error| Problem::failed(&what, error))?;
+        let client = self.client().await?;
+        let begun = client.request_events::<Value>(request);
+        match tokio::time::timeout(LONGEST_CONNECTING, begun).await {
+            Ok(Ok(events)) => Ok(events.boxed()),
+            Ok(Err(error)) => Err(self.refused(what, error).await),
+            Err(_) => Err(Problem::TimedOut {
+                what,
+                waited: LONGEST_CONNECTING,
+            }),
+        }
     }
 
     pub(super) async fn object(
@@ -168,6 +215,9 @@ impl Cluster {
         {
             answered = self.ask(Method::PATCH, &asked(true), Some(body)).await;
         }
+        if !is_dry {
+            self.writes.wrote(&reference.kind, answered.as_ref().ok());
+        }
         match answered {
             Ok(value) => Ok(value),
             Err(refusal) => {
@@ -192,7 +242,9 @@ impl Cluster {
             value: change,
             kind: "application/merge-patch+json",
         };
-        match self.ask(Method::PATCH, &path, Some(body)).await {
+        let answered = self.ask(Method::PATCH, &path, Some(body)).await;
+        self.writes.wrote(&reference.kind, answered.as_ref().ok());
+        match answered {
             Ok(value) => Ok(value),
             Err(refusal) => Err(self
                 .problem(format!("changing {}", reference.words()), refusal)
@@ -215,10 +267,10 @@ impl Cluster {
             value: &options,
             kind: "application/json",
         };
-        match self
-            .ask(Method::DELETE, &reference.path(namespace), Some(body))
-            .await
-        {
+        let path = reference.path(namespace);
+        let answered = self.ask(Method::DELETE, &path, Some(body)).await;
+        self.writes.wrote(&reference.kind, None);
+        match answered {
             Ok(_) => Ok(()),
             Err(Refusal::Api(status)) if status.code == 404 => Ok(()),
             Err(refusal) => Err(self
@@ -230,7 +282,9 @@ impl Cluster {
     /// Removes a pod, so that its workload makes another.
     pub(super) async fn delete_pod(&self, namespace: &str, name: &str) -> Result<(), Problem> {
         let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
-        match self.ask(Method::DELETE, &path, None).await {
+        let answered = self.ask(Method::DELETE, &path, None).await;
+        self.writes.wrote("Pod", None);
+        match answered {
             Ok(_) => Ok(()),
             Err(Refusal::Api(status)) if status.code == 404 => Ok(()),
             Err(refusal) => Err(self
@@ -324,6 +378,13 @@ impl Cluster {
             }
             Refusal::Api(status) => of_status(what, &status),
         }
+    }
+}
+
+fn items(list: &mut Value) -> Vec<Value> {
+    match list.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => items,
+        _ => Vec::new(),
     }
 }
 

@@ -14,26 +14,23 @@ mod kinds;
 mod kubeconfig;
 mod logs;
 mod manifests;
+mod mirror;
 mod nodes;
 mod resolve;
 mod restore;
 mod rights;
 mod stop;
 mod usage;
+mod watched;
 mod workloads;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use futures::future::try_join_all;
 use serde_json::Value;
 
 pub use cluster::Address;
 
-use self::{
-    cluster::Cluster,
-    kinds::{Kind, WORKLOADS, group_path},
-    workloads::Workload,
-};
+use self::{cluster::Cluster, watched::Watched, workloads::Workload};
 use super::{
     Applied, Before, Change, Desired, Host, LogPage, LogQuery, Observed, Output, Problem,
     Readiness, Runtime, ServiceState, Stopped, Streams, Usage, Work, order,
@@ -54,7 +51,8 @@ pub struct KubernetesRuntime {
     platform: Arc<Platform>,
     namespace: String,
     manifests: Vec<PathBuf>,
-    cluster: Cluster,
+    cluster: Arc<Cluster>,
+    watched: Watched,
 }
 
 impl KubernetesRuntime {
@@ -81,10 +79,12 @@ impl KubernetesRuntime {
             context: context.clone(),
             is_strict: platform.environment == Environment::Production,
         };
+        let cluster = Arc::new(Cluster::new(address));
         Ok(Self {
             namespace: namespace.clone(),
             manifests: manifests.clone(),
-            cluster: Cluster::new(address),
+            watched: Watched::new(Arc::clone(&cluster), namespace.clone()),
+            cluster,
             platform,
         })
     }
@@ -99,32 +99,14 @@ impl KubernetesRuntime {
         Ok(service.runtime_name.as_deref().unwrap_or(&service.name.0))
     }
 
-    /// The workloads and pods of the namespace.
+    /// The workloads and pods of the namespace, asked for now: what is acted on.
     async fn found(&self) -> Result<Found, Problem> {
-        let of_kind = |kind: &'static str| async move {
-            let plural = Kind::of(kind).map_or("", |kind| kind.plural);
-            let path = format!(
-                "{}/namespaces/{}/{plural}",
-                group_path("apps/v1"),
-                self.namespace
-            );
-            let mut items = self.cluster.list(&path).await?.unwrap_or_default();
-            // Items of a list do not say what they are.
-            for item in items.iter_mut().filter_map(Value::as_object_mut) {
-                item.insert("kind".into(), kind.into());
-                item.insert("apiVersion".into(), "apps/v1".into());
-            }
-            Ok::<_, Problem>(items)
-        };
-        let (workloads, pods) = futures::future::try_join(
-            try_join_all(WORKLOADS.iter().map(|kind| of_kind(kind))),
-            self.pods(),
-        )
-        .await?;
-        Ok(Found {
-            workloads: workloads.into_iter().flatten().collect(),
-            pods,
-        })
+        Ok(Found::of(self.watched.ask().await?))
+    }
+
+    /// The same for whoever looks again and again.
+    async fn looked(&self) -> Result<Found, Problem> {
+        Ok(Found::of(self.watched.look().await?))
     }
 
     async fn pods(&self) -> Result<Vec<Value>, Problem> {
@@ -137,7 +119,7 @@ impl KubernetesRuntime {
         for name in services {
             names.push(self.workload_name(name)?);
         }
-        let found = tokio::time::timeout(LONGEST_OBSERVATION, self.found()).await;
+        let found = tokio::time::timeout(LONGEST_OBSERVATION, self.looked()).await;
         let found = found.unwrap_or_else(|_| {
             Err(Problem::TimedOut {
                 what: "asking the cluster for its workloads".into(),
@@ -182,25 +164,32 @@ impl KubernetesRuntime {
 
 /// What a namespace has.
 struct Found {
-    workloads: Vec<Value>,
-    pods: Vec<Value>,
+    workloads: Vec<Arc<Value>>,
+    pods: Vec<Arc<Value>>,
 }
 
 impl Found {
+    /// Of each kind that is looked at, pods last.
+    fn of(mut kinds: Vec<Vec<Arc<Value>>>) -> Self {
+        let pods = kinds.pop().unwrap_or_default();
+        Self {
+            workloads: kinds.into_iter().flatten().collect(),
+            pods,
+        }
+    }
+
     fn workload(&self, name: &str) -> Option<&Value> {
-        self.workloads
-            .iter()
-            .find(|one| Workload(one).name() == name)
+        let mut workloads = self.workloads.iter();
+        let found = workloads.find(|one| Workload(one).name() == name);
+        found.map(AsRef::as_ref)
     }
 
     fn pods_of(&self, name: &str) -> Vec<&Value> {
         let Some(workload) = self.workload(name).map(Workload) else {
             return Vec::new();
         };
-        self.pods
-            .iter()
-            .filter(|pod| workload.has_pod(pod))
-            .collect()
+        let pods = self.pods.iter().map(AsRef::as_ref);
+        pods.filter(|pod| workload.has_pod(pod)).collect()
     }
 }
 

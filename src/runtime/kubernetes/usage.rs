@@ -22,7 +22,7 @@ impl KubernetesRuntime {
         for name in services {
             names.push(self.workload_name(name)?);
         }
-        let found = self.found().await?;
+        let found = self.looked().await?;
         let path = format!(
             "/apis/metrics.k8s.io/v1beta1/namespaces/{}/pods",
             self.namespace

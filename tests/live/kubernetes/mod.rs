@@ -9,3 +9,4 @@ mod deploying;
 mod nodes;
 mod platforms;
 mod rights;
+mod watching;
