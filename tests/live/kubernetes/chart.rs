@@ -135,7 +135,10 @@ fn it_is_linted_installed_upgraded_and_rolled_back() {
     assert_eq!(release.object(&format!("role/{NAME}")), None);
 
     // Without a platform there may be two, which are not ended together.
-    release.install(&["--set", "replicas=2"]);
+    release.install(&["--set", "replicas=2,dashboards.enabled=true"]);
+    let dashboard = release.object(&format!("configmap/{NAME}-platform"));
+    let dashboard = dashboard.expect("a dashboard")["data"]["platform.json"].to_string();
+    assert!(dashboard.contains("openpolicy_service_up"), "{dashboard}");
     assert_eq!(release.stateful_set()["status"]["readyReplicas"], 2);
     let budget = release.object(&format!("poddisruptionbudget/{NAME}"));
     assert_eq!(budget.expect("a budget")["spec"]["maxUnavailable"], 1);
