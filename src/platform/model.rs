@@ -182,6 +182,9 @@ pub struct Service {
     pub purpose: Option<String>,
     pub group: Option<String>,
     pub image: Option<String>,
+    /// The one that the platform file itself names, with the values of its variables: on a cluster it
+    /// goes before that of the manifests.
+    pub own_image: Option<String>,
     /// Ports as its document gives them, the first one the main one.
     pub ports: Vec<u16>,
     /// Limits.
@@ -232,6 +235,7 @@ impl Service {
             purpose: None,
             group: None,
             image: None,
+            own_image: None,
             ports: Vec::new(),
             memory: None,
             cpu: None,

@@ -20,18 +20,22 @@ use openpolicy_mcp::platform::{
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Every platform file below `platforms/`.
-const FILES: [&str; 7] = [
+const FILES: [&str; 9] = [
     "metadata/platform.yaml",
     "kubernetes/platform.yaml",
     "kubernetes/cluster.yaml",
     "environments/platform.yaml",
     "environments/production.yaml",
+    "environments/cluster.yaml",
+    "environments/cluster-production.yaml",
     "v4/platform.yaml",
     "planned/platform.yaml",
 ];
 
-/// The one of them that no Compose file carries.
-const ON_A_CLUSTER: &str = "kubernetes/cluster.yaml";
+/// Those of them that Compose files carry.
+fn on_one_machine() -> impl Iterator<Item = &'static str> {
+    FILES.into_iter().filter(|file| !file.contains("cluster"))
+}
 
 fn path(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -31,6 +31,8 @@ pub struct Loaded {
     pub raw: RawPlatform,
     /// What Compose files and manifests say.
     pub described: Vec<Described>,
+    /// Every document of the manifests.
+    pub manifests: Vec<Node>,
     /// What those files refer to that is not read, such as `extends` of another file.
     pub unread: Vec<(Place, String)>,
     /// Texts that take values of variables or of secret files, with the names of these.
@@ -93,6 +95,7 @@ pub fn load(
             platform,
             raw,
             described,
+            manifests: runtime.manifests,
             unread: runtime.unread,
             sends: reader.sends,
             files: reading.files,
