@@ -15,6 +15,7 @@ mod kubeconfig;
 mod logs;
 mod manifests;
 mod nodes;
+mod parts;
 mod resolve;
 mod restore;
 mod rights;
@@ -40,7 +41,7 @@ use super::{
 };
 use crate::platform::{
     Platform, Service, ServiceName,
-    model::{Environment, RuntimeKind},
+    model::{ClusterPart, Environment, RuntimeKind},
 };
 
 /// Questions to the API server at the same time.
@@ -54,6 +55,8 @@ pub struct KubernetesRuntime {
     platform: Arc<Platform>,
     namespace: String,
     manifests: Vec<PathBuf>,
+    context: Option<String>,
+    expects: Vec<ClusterPart>,
     cluster: Cluster,
 }
 
@@ -66,6 +69,7 @@ impl KubernetesRuntime {
             kubeconfig,
             namespace,
             manifests,
+            expects,
         } = &platform.runtime
         else {
             return Err(Problem::failed(
@@ -84,6 +88,8 @@ impl KubernetesRuntime {
         Ok(Self {
             namespace: namespace.clone(),
             manifests: manifests.clone(),
+            context: context.clone(),
+            expects: expects.clone(),
             cluster: Cluster::new(address),
             platform,
         })
