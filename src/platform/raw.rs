@@ -14,7 +14,7 @@ pub use values::{
 };
 
 use super::{
-    model::{Environment, OnDriverLoss, OnFailure, Severity},
+    model::{ClusterPart, Environment, OnDriverLoss, OnFailure, Severity},
     quantity::{Bytes, MilliCpu, Percent},
     read::{Named, Placed, Range, Read, Reader, record},
     variables::Expanded,
@@ -109,6 +109,8 @@ record! {
         context: String,
         /// A file; default: `KUBECONFIG`, `~/.kube/config`, the service account of the own pod.
         kubeconfig: String,
+        /// Parts of the cluster that a plan looks for; what is missing is named with its command.
+        expects: Vec<ClusterPart>,
     }
 }
 

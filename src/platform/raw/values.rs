@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::{RawProbe, RawWhen};
 use crate::platform::{
-    model::{Environment, OnDriverLoss, OnFailure, Severity},
+    model::{ClusterPart, Environment, OnDriverLoss, OnFailure, Severity},
     problem::quoted,
     quantity::{MilliCpu, NotAQuantity, Percent},
     read::{Placed, Read, Reader, choice, record},
@@ -29,6 +29,18 @@ choice! {
     OnDriverLoss {
         "wait" => Self::Wait,
         "rollback" => Self::Rollback,
+    }
+}
+choice! {
+    ClusterPart {
+        "kind" => Self::Kind,
+        "helm" => Self::Helm,
+        "istio" => Self::Istio,
+        "istio-injection" => Self::IstioInjection,
+        "argocd" => Self::ArgoCd,
+        "prometheus-stack" => Self::PrometheusStack,
+        "external-secrets" => Self::ExternalSecrets,
+        "metrics-server" => Self::MetricsServer,
     }
 }
 choice! {

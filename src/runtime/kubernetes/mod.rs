@@ -16,6 +16,7 @@ mod logs;
 mod manifests;
 mod mirror;
 mod nodes;
+mod parts;
 mod resolve;
 mod restore;
 mod rights;
@@ -37,7 +38,7 @@ use super::{
 };
 use crate::platform::{
     Platform, Service, ServiceName,
-    model::{Environment, RuntimeKind},
+    model::{ClusterPart, Environment, RuntimeKind},
 };
 
 /// Questions to the API server at the same time.
@@ -51,6 +52,8 @@ pub struct KubernetesRuntime {
     platform: Arc<Platform>,
     namespace: String,
     manifests: Vec<PathBuf>,
+    context: Option<String>,
+    expects: Vec<ClusterPart>,
     cluster: Arc<Cluster>,
     watched: Watched,
 }
@@ -64,6 +67,7 @@ impl KubernetesRuntime {
             kubeconfig,
             namespace,
             manifests,
+            expects,
         } = &platform.runtime
         else {
             return Err(Problem::failed(
@@ -83,6 +87,8 @@ impl KubernetesRuntime {
         Ok(Self {
             namespace: namespace.clone(),
             manifests: manifests.clone(),
+            context: context.clone(),
+            expects: expects.clone(),
             watched: Watched::new(Arc::clone(&cluster), namespace.clone()),
             cluster,
             platform,
