@@ -9,6 +9,7 @@ mod hooks;
 mod plans;
 #[cfg(target_os = "linux")]
 mod process;
+mod traffic;
 mod world;
 
 /// Tools that are asked where something is deployed: in here.
