@@ -21,6 +21,7 @@ use crate::{
         story,
     },
     platform::{Phase, Platform, ServiceName, model::Promote},
+    runtime::Problem,
 };
 
 /// Of a line of the timeline, in characters; `reason` has more.
@@ -406,9 +407,14 @@ impl From<DeployError> for ToolError {
         let message = error.to_string();
         match error {
             E::Runtime(problem) => Self::from(problem),
-            E::NoTraffic { problem, .. } => Self {
-                message,
-                ..Self::from(problem)
+            E::NoTraffic { problem, .. } => match problem {
+                // The cluster answered, and its route is another one than is needed.
+                Problem::Failed { .. } => Self::new(ErrorCode::Conflict, message)
+                    .then("change the route or the platform file; nothing was changed"),
+                problem => Self {
+                    message,
+                    ..Self::from(problem)
+                },
             },
             E::NotTrusted(_) => Self::new(ErrorCode::Forbidden, message),
             E::NoState => Self::new(ErrorCode::Unavailable, message),

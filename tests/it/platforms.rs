@@ -20,18 +20,19 @@ use openpolicy_mcp::platform::{
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Every platform file below `platforms/`.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "metadata/platform.yaml",
     "kubernetes/platform.yaml",
     "kubernetes/cluster.yaml",
+    "kubernetes/canary.yaml",
     "environments/platform.yaml",
     "environments/production.yaml",
     "v4/platform.yaml",
     "planned/platform.yaml",
 ];
 
-/// The one of them that no Compose file carries.
-const ON_A_CLUSTER: &str = "kubernetes/cluster.yaml";
+/// Those of them that no Compose file carries.
+const ON_A_CLUSTER: [&str; 2] = ["kubernetes/cluster.yaml", "kubernetes/canary.yaml"];
 
 fn path(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

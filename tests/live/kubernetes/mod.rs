@@ -7,3 +7,4 @@ mod applying;
 mod deploying;
 mod platforms;
 mod rights;
+mod traffic;
