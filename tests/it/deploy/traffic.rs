@@ -5,19 +5,29 @@ use std::{sync::Arc, time::Duration};
 
 use openpolicy_mcp::{
     deploy::{
-        Event, Plan,
+        Deployments, Event, Plan,
+        book::Book,
         engine::Driven,
         plan::{Kind, PlannedTraffic, ShiftBack},
         state::ShiftProgress,
     },
-    platform::model::{OnFailure, Promote, Traffic},
-    runtime::Weights,
-    store::Journal,
+    health::Watch,
+    platform::{
+        self, TrustedDigests, Variables,
+        model::{OnFailure, Promote, Traffic},
+    },
+    runtime::{Runtime, Weights},
+    store::{History, Journal, Site},
 };
+use serde_json::json;
 
 use super::{
     plans::{ask, begin, phase, plan, read, status},
     world::{Shifting, World},
+};
+use crate::support::{
+    calls::{call, try_call},
+    scripted_platform, tokens,
 };
 
 const ROUTE: &str = "api-vs";
@@ -515,4 +525,113 @@ fn a_plan_without_traffic_is_as_it_was_and_older_plans_open() {
     let mut with = without.clone();
     with.phases[0].traffic = Some(traffic(&[100], Promote::Gate));
     assert_ne!(with.digest(), without.digest());
+}
+
+/// A platform of one phase with traffic, in the scripted world.
+fn served(folder: &std::path::Path, world: &Arc<World>) -> Arc<Watch> {
+    let file = folder.join("platform.yaml");
+    let text = "platform: p\nruntime: { kubernetes: {} }\nservices: { api-v2: { probe: { process: true } } }\n\
+                phases:\n  - name: canary\n    steps: [[api-v2]]\n    gate: { healthy: all, errors_below: 5% }\n    \
+                traffic: { virtual_service: api-vs, from: v1, to: v2, weights: [10, 50, 100], promote: person }\n";
+    std::fs::write(&file, text).expect("a file");
+    let trusted = TrustedDigests {
+        everything: true,
+        ..TrustedDigests::default()
+    };
+    let loaded = platform::load(&file, &Variables::default(), &trusted).expect("a valid file");
+    let look: openpolicy_mcp::health::watch::Check =
+        Arc::new(|_, _| Box::pin(async { Vec::new() }));
+    let history = Arc::new(History::in_memory().expect("a history"));
+    let runtime = Arc::clone(world) as Arc<dyn Runtime>;
+    let watch = Watch::new(Arc::new(loaded.platform), history, look)
+        .with_runtime(Ok(runtime))
+        .with_site(Some(Site {
+            folder: folder.to_owned(),
+            order: String::new().into(),
+            ends_with_client: false,
+        }));
+    Arc::new(watch)
+}
+
+#[tokio::test]
+async fn plan_status_and_way_back_tell_the_weights_shortly() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let world = world();
+    let watch = served(folder.path(), &world);
+    let context = scripted_platform::context(&watch);
+    let plan = call(&context, "plan_deployment", json!({})).await;
+    assert_eq!(
+        plan.rows("phases")[0]["steps"],
+        "api-v2 > 10 %, 50 %, 100 % of api-vs from v1 to v2 (now 5 %), gate and promote between"
+    );
+    let digest = plan.fields["digest"].as_str().expect("a digest");
+    let deployments = Deployments::of(&watch).await.expect("deployments");
+    let kept = deployments.kept(digest).await.expect("a plan").plan;
+    let journal = Journal::open(&folder.path().join("journal.sqlite")).expect("a journal");
+    let journal = Arc::new(journal);
+    let created = Event::Created {
+        by: "an MCP client".into(),
+        reason: None,
+        awaits_approval: false,
+    };
+    let body = serde_json::to_string(&created).expect("JSON");
+    let begun = journal.begin(kept.id, &kept.target, 0, &body, "running");
+    begun.expect("a run");
+    let book = Book::open(Arc::clone(&journal), 1).expect("a book");
+    let write = |event| book.write(event).expect("it is written");
+    write(Event::PhaseBegun { phase: 0 });
+    write(Event::ShiftBegun {
+        phase: 0,
+        step: 0,
+        was: weights(95, 5),
+        then: weights(90, 10),
+    });
+    let begun = call(&context, "get_deployment", json!({"run": 1})).await;
+    assert_eq!(begun.rows("phases")[0]["gate"], "v2 has 5 % of api-vs");
+    write(Event::ShiftEnded { phase: 0, step: 0 });
+    write(Event::ShiftPassed {
+        phase: 0,
+        step: 0,
+        readings: Vec::new(),
+        promoted: None,
+    });
+    write(Event::Paused {
+        by: openpolicy_mcp::deploy::BY_THE_FILE.into(),
+        reason: "as it waits".into(),
+    });
+    let held = call(&context, "get_deployment", json!({"run": 1})).await;
+    assert_eq!(held.rows("phases")[0]["gate"], "v2 has 10 % of api-vs");
+    let next = held.fields["next_step"].as_str().expect("a next step");
+    assert!(
+        next.contains("`promote` goes on to the next weight"),
+        "{next}"
+    );
+    let back = call(&context, "roll_back", json!({"run": 1})).await;
+    let rows = back.rows("would_take_back");
+    assert_eq!(rows[0]["service"], "traffic of api-vs");
+    assert_eq!(rows[0]["goes_back_to"], "v1 to v2 as 95 to 5");
+    let other = json!({"run": 1, "phases": ["canary"]});
+    assert_eq!(
+        call(&context, "roll_back", other)
+            .await
+            .rows("would_take_back"),
+        rows
+    );
+    for (told, bound) in [(&plan, 500), (&held, 400), (&back, 200)] {
+        let structured = serde_json::to_string(&told.fields).expect("JSON");
+        let (text, structured) = (tokens(&told.text), tokens(&structured));
+        assert!(
+            text <= bound && structured <= bound,
+            "{text}, {structured}: {}",
+            told.text
+        );
+    }
+    // A route that is not there is told with the phase, and there is no plan.
+    world.things().routes.clear();
+    let refused = try_call(&context, "plan_deployment", json!({})).await;
+    let refused = refused.expect_err("no plan").text();
+    assert!(
+        refused.contains("phase canary cannot be planned") && refused.contains("no such route"),
+        "{refused}"
+    );
 }

@@ -244,23 +244,23 @@ fn traffic_needs_a_cluster_two_subsets_and_weights_that_grow() {
         assert!(found.contains(&expected.to_owned()), "{found:?}");
     }
     for (change, expected) in [
-        (("to: v2", "two: v2"), "5:53: `two` is no key of this place; did you mean `to`?".to_owned()),
+        (("to: v2", "two: v2"), "5:51: `two` is no key of this place; did you mean `to`?".to_owned()),
         (("from: v1, ", ""), format!("5:14: `from` is missing; {example}")),
-        (("v2", "v1"), "5:57: `from` and `to` are both `v1`; name the subset that gets the requests".into()),
-        (("v2", "v_2"), "5:57: `v_2` cannot be such a name; use letters, digits and `-`, at most 63, as in `v2`".into()),
+        (("v2", "v1"), "5:55: `from` and `to` are both `v1`; name the subset that gets the requests".into()),
+        (("v2", "v_2"), "5:55: `v_2` cannot be such a name; use letters, digits and `-`, at most 63, as in `v2`".into()),
         (("api-vs", "API/vs"), "5:33: `API/vs` cannot be such a name; use small letters, digits, `-` and `.`, as in `api-gateway-vs`".into()),
-        (("[10, 50%, 100]", "[]"), format!("5:70: `weights` are missing; {whole}")),
-        (("10, ", "0, "), format!("5:71: 0% is no weight; {whole}")),
-        (("10, ", "33.3, "), format!("5:71: 33.3% is no weight; {whole}")),
-        (("50%", "10"), format!("5:75: 10 % comes after 10 %; {whole}")),
-        (("100]", "101]"), "5:80: `101` is not a percentage like 85%".into()),
-        (("100]", "100], promote: persn"), "5:95: `persn` is not known here; did you mean `person`?".into()),
+        (("[10, 50%, 100]", "[]"), format!("5:68: `weights` are missing; {whole}")),
+        (("10, ", "0, "), format!("5:69: 0% is no weight; {whole}")),
+        (("10, ", "33.3, "), format!("5:69: 33.3% is no weight; {whole}")),
+        (("50%", "10"), format!("5:73: 10 % comes after 10 %; {whole}")),
+        (("100]", "101]"), "5:78: `101` is not a percentage like 85%".into()),
+        (("100]", "100], promote: persn"), "5:93: `persn` is not known here; did you mean `person`?".into()),
     ] {
         let found = with("kubernetes", &right.replacen(change.0, change.1, 1));
         assert!(found.contains(&expected), "{expected}: {found:?}");
     }
     let folder = Folder::with(&format!(
-        "platform: p\nruntime: {{ kubernetes: {{}} }}\nphases:\n  - {{ name: one, traffic: {{ {right} }} }}\n"
+        "platform: p\nruntime: {{ kubernetes: {{}} }}\nservices: {{ a: {{}} }}\nphases:\n  - {{ name: one, traffic: {{ {right} }} }}\n"
     ));
     let traffic = folder.load().platform.phases[0].traffic.clone();
     assert_eq!(traffic.expect("traffic").weights, [10, 50, 100]);
