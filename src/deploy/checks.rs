@@ -22,6 +22,8 @@ pub struct Facts {
     pub findings: usize,
     /// Memory that the machine has free.
     pub available: Option<Bytes>,
+    /// How its memory was measured, or why it is not known.
+    pub machine: Option<String>,
     /// Whether Prometheus, where one is named, answers.
     pub prometheus: Option<Result<(), String>>,
     /// Whether Alertmanager, where one is named, is there.
@@ -131,17 +133,22 @@ fn resources(platform: &Platform, phases: &[PlannedPhase], material: &Material<'
         return check(name, CheckResult::Yes, None);
     };
     let Some(capacity) = material.capacity.memory else {
+        let why = material.facts.machine.as_ref();
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
         return check(
             name,
             CheckResult::CouldNotLook,
-            "the memory of the platform is not known".to_owned(),
+            format!("the memory of the platform is not known{why}"),
         );
     };
     let measured = platform
         .capacity
         .memory
         .filter(|_| material.facts.available.is_some_and(|free| free < capacity));
-    let note = format!("limits of {} in {capacity}", last.sums.memory);
+    let how = material.facts.machine.as_ref();
+    let how = how.filter(|_| platform.capacity.memory.is_none());
+    let how = how.map(|how| format!(" ({how})")).unwrap_or_default();
+    let note = format!("limits of {} in {capacity}{how}", last.sums.memory);
     if last.sums.memory > capacity {
         return check(name, CheckResult::No, note);
     }

@@ -216,7 +216,10 @@ async fn used_now(watch: &Watch) -> Used {
     let share = |share: Option<Percent>, what: &str| {
         share
             .map(|share| share.0)
-            .ok_or_else(|| format!("the capacity for {what} is not known"))
+            .ok_or_else(|| match machine.provenance() {
+                Some(why) => format!("the capacity for {what} is not known: {why}"),
+                None => format!("the capacity for {what} is not known"),
+            })
     };
     // A sum that lacks a part would pass gates and miss triggers.
     let (memory_lacks, cpu_lacks) = (

@@ -21,12 +21,16 @@ pub struct Machine {
     pub is_cpu_measured: bool,
     /// What everything on the machine leaves.
     pub available: Option<Bytes>,
+    /// How what is measured came about, and what it does not say.
+    pub notes: Vec<String>,
+    /// Why what the platform file does not give is not known.
+    pub unknown: Option<String>,
 }
 
 impl Machine {
-    /// The machine that the runtime tells; without a runtime this one. Of this one `/proc/meminfo` is
-    /// read, and the share of processors that this process may use. What carries a cluster's services
-    /// is no one machine: there only what the platform file gives is known.
+    /// What the runtime tells; without a runtime this machine. Of this one `/proc/meminfo` is read, and
+    /// the share of processors that this process may use. A cluster is not asked for what the platform
+    /// file gives.
     pub async fn of(platform: &Platform, runtime: Option<&Arc<dyn Runtime>>) -> Self {
         let capacity = &platform.capacity;
         let given = Self {
@@ -34,10 +38,13 @@ impl Machine {
             cpu: capacity.cpu,
             ..Self::default()
         };
-        if matches!(platform.runtime, RuntimeKind::Kubernetes { .. }) {
+        let is_cluster = matches!(platform.runtime, RuntimeKind::Kubernetes { .. });
+        if is_cluster && given.memory.is_some() && given.cpu.is_some() {
             return given;
         }
         let host = match runtime {
+            // Of a cluster that may not be asked nothing is known.
+            None if is_cluster => return given,
             None => Ok(Host::Here),
             Some(runtime) => runtime.host().await,
         };
@@ -50,10 +57,21 @@ impl Machine {
                 is_memory_measured: given.memory.is_none(),
                 is_cpu_measured: given.cpu.is_none(),
                 // An engine does not say what is free.
-                available: None,
+                ..given
+            },
+            Ok(Host::Cluster { memory, cpu, notes }) => Self {
+                memory: given.memory.or(memory),
+                cpu: given.cpu.or(cpu),
+                is_memory_measured: given.memory.is_none() && memory.is_some(),
+                is_cpu_measured: given.cpu.is_none() && cpu.is_some(),
+                notes,
+                ..given
             },
             // Whose it is nobody knows: what this machine has would be a guess.
-            Err(_) => given,
+            Err(problem) => Self {
+                unknown: Some(problem.to_string()),
+                ..given
+            },
         }
     }
 
@@ -80,6 +98,16 @@ impl Machine {
             is_memory_measured: capacity.memory.is_none(),
             is_cpu_measured: capacity.cpu.is_none(),
             available: field("MemAvailable:"),
+            ..Self::default()
+        }
+    }
+
+    /// How it was measured, or why it is not known, where there is something to say.
+    pub fn provenance(&self) -> Option<String> {
+        match (&self.unknown, self.notes.is_empty()) {
+            (Some(problem), _) => Some(problem.clone()),
+            (None, false) => Some(self.notes.join("; ")),
+            (None, true) => None,
         }
     }
 }
@@ -103,6 +131,7 @@ mod tests {
             is_memory_measured: true,
             is_cpu_measured: false,
             available: Some(Bytes(8 << 20)),
+            ..Machine::default()
         };
         assert_eq!(machine, expected);
     }

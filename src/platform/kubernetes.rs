@@ -15,18 +15,7 @@ const WORKLOADS: [&str; 5] = ["Deployment", "StatefulSet", "DaemonSet", "Job", "
 
 /// Every workload as a service of its name.
 pub fn described(documents: &[Node], problems: &mut Vec<Problem>) -> Vec<Described> {
-    let objects: Vec<&Node> = documents
-        .iter()
-        .flat_map(|document| match kind(document) {
-            "List" => document
-                .get("items")
-                .map(Node::items)
-                .unwrap_or_default()
-                .iter()
-                .collect(),
-            _ => vec![document],
-        })
-        .collect();
+    let objects = objects(documents);
     let of_kind = |wanted: &'static str| {
         objects
             .iter()
@@ -77,12 +66,82 @@ pub fn described(documents: &[Node], problems: &mut Vec<Problem>) -> Vec<Describ
     services
 }
 
-fn kind(object: &Node) -> &str {
+/// Every object, those of a `List` one by one.
+pub fn objects(documents: &[Node]) -> Vec<&Node> {
+    documents
+        .iter()
+        .flat_map(|document| match kind(document) {
+            "List" => document
+                .get("items")
+                .map(Node::items)
+                .unwrap_or_default()
+                .iter()
+                .collect(),
+            _ => vec![document],
+        })
+        .collect()
+}
+
+pub fn kind(object: &Node) -> &str {
     object.get("kind").and_then(Node::text).unwrap_or_default()
 }
 
-fn name(object: &Node) -> Option<&str> {
+pub fn name(object: &Node) -> Option<&str> {
     object.at(&["metadata", "name"])?.text()
+}
+
+/// The pods of a workload.
+pub struct Pods<'a> {
+    /// Of the workload.
+    pub name: &'a str,
+    pub labels: &'a Node,
+}
+
+/// None where the object is no workload.
+pub fn pods(object: &Node) -> Option<Pods<'_>> {
+    let template = WORKLOADS
+        .contains(&kind(object))
+        .then(|| template(object))??;
+    Some(Pods {
+        name: name(object)?,
+        labels: labels(template),
+    })
+}
+
+fn template(object: &Node) -> Option<&Node> {
+    match kind(object) {
+        "CronJob" => object.at(&["spec", "jobTemplate", "spec", "template"]),
+        _ => object.at(&["spec", "template"]),
+    }
+}
+
+fn labels(template: &Node) -> &Node {
+    template.at(&["metadata", "labels"]).unwrap_or(template)
+}
+
+impl Pods<'_> {
+    /// By a selector with `matchLabels` and `matchExpressions`; an empty one selects all pods.
+    pub fn are_selected_by(&self, selector: &Node) -> bool {
+        let of = |key: &str| self.labels.get(key).and_then(Node::text);
+        let labels = selector.get("matchLabels").map_or(&[][..], Node::entries);
+        let expressions = selector.get("matchExpressions").map(Node::items);
+        labels
+            .iter()
+            .all(|entry| of(&entry.key) == entry.value.text())
+            && expressions.unwrap_or_default().iter().all(|one| {
+                let key = one.get("key").and_then(Node::text).unwrap_or_default();
+                let values = one.get("values").map(Node::items).unwrap_or_default();
+                let is_listed = of(key)
+                    .is_some_and(|label| values.iter().any(|value| value.text() == Some(label)));
+                match one.get("operator").and_then(Node::text) {
+                    Some("In") => is_listed,
+                    Some("NotIn") => !is_listed,
+                    Some("Exists") => of(key).is_some(),
+                    Some("DoesNotExist") => of(key).is_none(),
+                    _ => false,
+                }
+            })
+    }
 }
 
 fn workload<'a>(
@@ -90,11 +149,7 @@ fn workload<'a>(
     maps: &HashMap<&str, &Node>,
     problems: &mut Vec<Problem>,
 ) -> Option<(Described, &'a Node)> {
-    let mut template = object.at(&["spec", "template"]);
-    if kind(object) == "CronJob" {
-        template = object.at(&["spec", "jobTemplate", "spec", "template"]);
-    }
-    let template = template?;
+    let template = template(object)?;
     let pod = template.get("spec")?;
     let mut service = Described {
         name: name(object)?.to_owned(),
@@ -132,8 +187,7 @@ fn workload<'a>(
             problems,
         );
     }
-    let labels = template.at(&["metadata", "labels"]).unwrap_or(template);
-    Some((service, labels))
+    Some((service, labels(template)))
 }
 
 /// Image, ports, health and environment are those of the first container; others stand beside it.
@@ -297,7 +351,7 @@ fn sum_cpu(one: MilliCpu, other: MilliCpu) -> MilliCpu {
 }
 
 /// Every label of the selector stands at the pod.
-fn selects(selector: &Node, labels: &Node) -> bool {
+pub fn selects(selector: &Node, labels: &Node) -> bool {
     let wanted = selector.entries();
     !wanted.is_empty()
         && wanted

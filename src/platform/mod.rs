@@ -9,6 +9,7 @@ pub mod lint;
 mod load;
 pub mod model;
 mod near;
+mod overlay;
 pub mod problem;
 pub mod quantity;
 pub mod raw;

@@ -28,6 +28,8 @@ record! {
     pub struct RawPlatform {
         /// Its name.
         platform: String,
+        /// The platform file in the same folder that this one is laid over.
+        extends: Placed<String>,
         title: String,
         version: String,
         /// In production a person approves each run.

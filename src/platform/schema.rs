@@ -8,7 +8,9 @@ use super::{raw::RawPlatform, read::Read as _};
 pub fn schema() -> Value {
     let mut schema = RawPlatform::schema();
     if let Some(object) = schema.as_object_mut() {
-        object.insert("required".to_owned(), json!(["platform"]));
+        // What is laid over another file has its name from there.
+        let either = json!([{ "required": ["platform"] }, { "required": ["extends"] }]);
+        object.insert("anyOf".to_owned(), either);
         let mut whole = serde_json::Map::new();
         whole.insert(
             "$schema".to_owned(),

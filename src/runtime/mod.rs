@@ -78,7 +78,7 @@ pub trait Runtime: Send + Sync {
     /// the second time.
     fn apply<'a>(&'a self, change: Change<'a>) -> Work<'a, Vec<Applied>>;
 
-    /// The machine that carries the services.
+    /// What carries the services, and what it has.
     fn host<'a>(&'a self) -> Work<'a, Host> {
         Box::pin(async { Ok(Host::Here) })
     }

@@ -270,7 +270,7 @@ pub type OnCommand<'a> = &'a (dyn Fn(&RunningCommand) -> Result<(), Problem> + S
 /// Whether something else comes first: then nothing is waited for any longer.
 pub type IsCutShort<'a> = &'a (dyn Fn() -> bool + Send + Sync);
 
-/// The machine that carries the services.
+/// What carries the services.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
     /// The one that this process runs on.
@@ -280,6 +280,13 @@ pub enum Host {
         name: String,
         memory: Option<Bytes>,
         cpu: Option<MilliCpu>,
+    },
+    /// Many machines together.
+    Cluster {
+        memory: Option<Bytes>,
+        cpu: Option<MilliCpu>,
+        /// How these came about and what they do not say, for people.
+        notes: Vec<String>,
     },
 }
 

@@ -91,6 +91,9 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let mut answer = Answer::new(Budget::DEFAULT);
     answer.put("total_used", total(&standing));
     answer.put("capacity", capacity(&machine, &standing));
+    if let Some(why) = &machine.unknown {
+        answer.warn(format!("the capacity is not known: {why}"));
+    }
     let view = asked.view.unwrap_or_default();
     if view == View::Phases
         || standing
@@ -234,6 +237,9 @@ fn capacity(machine: &Machine, standing: &Standing) -> Map<String, Value> {
     .collect();
     if !measured.is_empty() {
         capacity.insert("measured".into(), json!(measured));
+    }
+    if !machine.notes.is_empty() {
+        capacity.insert("nodes".into(), machine.notes.join("; ").into());
     }
     capacity
 }

@@ -145,9 +145,9 @@ pub fn put(answer: &mut Answer, plan: &Plan, needs_person: bool) {
     }
 }
 
-/// What stands out of single services.
+/// What stands out of single services; what is said of several stands once, with all their names.
 fn notes(plan: &Plan) -> Table {
-    let mut table = Table::new(&["service", "note"]);
+    let mut said: Vec<(Vec<&str>, String)> = Vec::new();
     for change in plan.phases.iter().flat_map(|phase| &phase.changes) {
         let mut notes: Vec<String> = Vec::new();
         if let Some(before) = &change.image_before {
@@ -168,12 +168,18 @@ fn notes(plan: &Plan) -> Table {
                 .iter()
                 .map(|what| format!("not taken back by a rollback: {what}")),
         );
-        if !notes.is_empty() {
-            table.push(vec![
-                change.service.0.as_str().into(),
-                notes.join("; ").into(),
-            ]);
+        if notes.is_empty() {
+            continue;
         }
+        let (name, note) = (change.service.0.as_str(), notes.join("; "));
+        match said.iter_mut().find(|(_, one)| *one == note) {
+            Some((services, _)) => services.push(name),
+            None => said.push((vec![name], note)),
+        }
+    }
+    let mut table = Table::new(&["service", "note"]);
+    for (services, note) in said {
+        table.push(vec![services.join(", ").into(), note.into()]);
     }
     table
 }

@@ -178,9 +178,10 @@ async fn limit(watch: &Watch, written: &str) -> Result<Bytes, String> {
     }
     let share = Percent::parse(written).map_err(|error| error.to_string())?;
     let machine = Machine::of(watch.platform(), watch.runtime().ok()).await;
-    let capacity = machine
-        .memory
-        .ok_or("the capacity of the machine is not known")?;
+    let capacity = machine.memory.ok_or_else(|| match machine.provenance() {
+        Some(why) => format!("the capacity of the platform is not known: {why}"),
+        None => "the capacity of the machine is not known".to_owned(),
+    })?;
     Ok(Bytes((share.0 / 100.0 * capacity.0 as f64) as u64))
 }
 

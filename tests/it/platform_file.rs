@@ -6,6 +6,8 @@ mod faults;
 mod fuzz;
 mod kubernetes;
 mod lint;
+mod manifests;
+mod overlay;
 mod served;
 mod trust;
 

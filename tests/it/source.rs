@@ -267,3 +267,14 @@ fn the_fuzz_targets_name_every_part_of_the_support_that_they_use() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
+
+#[test]
+fn the_chart_has_the_version_of_the_program() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let chart = root.join("charts/openpolicy-mcp/Chart.yaml");
+    let chart = fs::read_to_string(chart).expect("a chart");
+    for key in ["version", "appVersion"] {
+        let line = format!("\n{key}: {}\n", env!("CARGO_PKG_VERSION"));
+        assert!(chart.contains(&line), "{key} of the chart");
+    }
+}

@@ -1,5 +1,7 @@
 //! Tests against real engines, in one binary. A test that cannot find its engine fails.
 
+#[cfg(target_os = "linux")]
+mod dashboards;
 mod engines;
 mod faults;
 mod firing;

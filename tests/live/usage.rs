@@ -8,10 +8,11 @@ use openpolicy_mcp::{
     runtime::{Change, Runtime, process::ProcessRuntime},
     store::StateFolder,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::dashboards;
 use crate::engines::{
-    free_port,
+    free_port, over_http,
     prometheus::{Watch, check_rules},
 };
 
@@ -103,7 +104,7 @@ async fn a_rule_about_memory_fires_there_when_it_fires_here_and_ends_with_it() {
     let (hungry, modest, http) = (free_port(), free_port(), free_port());
     let service = |name: &str, port: u16, memory: &str| {
         format!(
-            "  {name}: {{ memory: 160Mi, command: [\"{BINARY}\", stand-in, --name, {name}, --port, \"{port}\", \
+            "  {name}: {{ memory: 160Mi, cpu: 1, command: [\"{BINARY}\", stand-in, --name, {name}, --port, \"{port}\", \
              --memory, {memory}], probe: {{ http: \"http://127.0.0.1:{port}/health\", interval: 1s }} }}\n"
         )
     };
@@ -180,6 +181,12 @@ async fn a_rule_about_memory_fires_there_when_it_fires_here_and_ends_with_it() {
     let query = "openpolicy_service_cpu_cores{platform=\"local\"} >= 0";
     let found = watch.prometheus.at(query, None, LIMIT).await.expect("it");
     assert_eq!(found.series.len(), 2, "{found:?}");
+
+    // So do the dashboards.
+    over_http(http, "check_health", json!({}))
+        .await
+        .expect("an answer");
+    dashboards::show(&mut watch, "local").await;
 
     let url = format!("http://127.0.0.1:{hungry}/control");
     let request = Request {

@@ -179,6 +179,7 @@ impl Deployments {
             }),
             findings: self.watch.findings().len(),
             available: machine.available,
+            machine: machine.provenance(),
             prometheus: metered::answers(platform).await,
             has_alertmanager: platform.alertmanager.is_some(),
             runtime: None,

@@ -3,6 +3,7 @@
 //! Lint never reads a file, a clock or the network: it looks at what was loaded.
 
 mod amounts;
+mod manifests;
 mod phases;
 mod secrets;
 mod services;
@@ -54,6 +55,7 @@ pub fn lint(loaded: &Loaded) -> Vec<Finding> {
     secrets::look(&mut linter);
     phases::look(&mut linter);
     stated::look(&mut linter);
+    manifests::look(&mut linter);
     let mut findings = linter.findings;
     findings.sort_by(|one, other| {
         (one.place, one.code, &one.message).cmp(&(other.place, other.code, &other.message))

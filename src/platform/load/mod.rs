@@ -8,6 +8,7 @@ use std::{
 use super::{
     described::Described,
     model::Platform,
+    overlay,
     problem::{FileId, Files, Place, Problem, Problems, quoted},
     raw::RawPlatform,
     read::{Read as _, Reader},
@@ -19,6 +20,9 @@ use super::{
 
 mod runtime_files;
 
+/// Platform files that are laid over each other: an environment, and what it shares.
+const MOST_LAYERS: usize = 4;
+
 /// A platform with what only `lint` and `trust` need.
 #[derive(Debug, Clone)]
 pub struct Loaded {
@@ -27,6 +31,8 @@ pub struct Loaded {
     pub raw: RawPlatform,
     /// What Compose files and manifests say.
     pub described: Vec<Described>,
+    /// Every document of the manifests.
+    pub manifests: Vec<Node>,
     /// What those files refer to that is not read, such as `extends` of another file.
     pub unread: Vec<(Place, String)>,
     /// Texts that take values of variables or of secret files, with the names of these.
@@ -60,7 +66,8 @@ pub fn load(
             return Err(reading.into_problems());
         }
     };
-    let Some(root) = reading.document(file, &text) else {
+    let root = reading.document(file, &text);
+    let Some(root) = root.and_then(|root| reading.laid_over(root, path, &folder)) else {
         return Err(reading.into_problems());
     };
     let runtime = runtime_files::read(&root, &folder, &mut reading);
@@ -88,6 +95,7 @@ pub fn load(
             platform,
             raw,
             described,
+            manifests: runtime.manifests,
             unread: runtime.unread,
             sends: reader.sends,
             files: reading.files,
@@ -180,6 +188,46 @@ impl Reading {
                 first
             }
         }
+    }
+
+    /// This file over the one that it extends, and that over the one that it extends.
+    fn laid_over(&mut self, root: Node, path: &Path, folder: &Path) -> Option<Node> {
+        let mut layers = vec![root];
+        let mut names: Vec<PathBuf> = path.file_name().map(PathBuf::from).into_iter().collect();
+        while let Some(extends) = layers
+            .last()
+            .and_then(|layer| layer.get("extends"))
+            .cloned()
+        {
+            let fault = |wrong: String, right: &str| Problem::new(extends.place, wrong, right);
+            let named = extends.text().map(PathBuf::from);
+            let Some(name) =
+                named.filter(|name| name.components().count() == 1 && name.file_name().is_some())
+            else {
+                self.problems.push(fault(
+                    "`extends` is the name of one file in the same folder".to_owned(),
+                    "write `extends: platform.yaml`; paths in it count from that folder",
+                ));
+                return None;
+            };
+            if names.contains(&name) {
+                let shown = quoted(&name.display().to_string());
+                self.problems
+                    .push(fault(format!("{shown} extends itself in the end"), ""));
+                return None;
+            }
+            if names.len() >= MOST_LAYERS {
+                self.problems.push(fault(
+                    format!("more than {MOST_LAYERS} files are laid over each other here"),
+                    "",
+                ));
+                return None;
+            }
+            let (file, text) = self.named_text(&folder.join(&name), extends.place)?;
+            layers.push(self.document(file, &text)?);
+            names.push(name);
+        }
+        layers.into_iter().rev().reduce(overlay::laid_over)
     }
 
     /// Paths relative to the platform file: the same files elsewhere have the same digest.

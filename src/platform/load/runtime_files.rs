@@ -25,7 +25,7 @@ pub struct RuntimeFiles {
     profiles: Vec<String>,
     /// Of `.env` and `env_files`.
     variables: Vec<(String, String)>,
-    manifests: Vec<Node>,
+    pub manifests: Vec<Node>,
     pub unread: Vec<(Place, String)>,
 }
 

@@ -173,6 +173,23 @@ impl Container {
         })
     }
 
+    /// Its memory limit in bytes, where it was killed and the engine names no reason: a process
+    /// that runs out of memory right after its start is not told as such (the engine listens to the
+    /// kernel only once it runs), and nothing tells it from one that somebody killed.
+    fn killed_below(&self) -> Option<i64> {
+        const KILL: i32 = 9;
+        let is_killed = matches!(
+            self.state(),
+            ServiceState::Exited(Exit {
+                signal: Some(KILL),
+                reason: None,
+                ..
+            })
+        );
+        let limit = self.0.host_config.as_ref()?.memory?;
+        (is_killed && limit > 0).then_some(limit)
+    }
+
     pub(super) fn state(&self) -> ServiceState {
         use ContainerStateStatusEnum as Status;
         let restarts = self.restarts();
@@ -369,6 +386,12 @@ pub(super) fn observed(service: ServiceName, containers: &[Container]) -> Observ
     {
         notes.push(format!("its health check says: {word}"));
     }
+    if let Some(limit) = container.killed_below() {
+        notes.push(format!(
+            "it was killed and the engine does not say for what; its memory limit is {} MiB",
+            limit >> 20
+        ));
+    }
     let image = container
         .image_name()
         .map(|name| image_words(name, container.image_id()));
@@ -448,6 +471,13 @@ mod tests {
             exit.reason.as_deref(),
             Some("out of memory: its limit is 64 MiB")
         );
+        let untold = json!({
+            "State": {"Status": "exited", "ExitCode": 137, "OOMKilled": false, "FinishedAt": ended},
+            "HostConfig": {"Memory": 64 << 20},
+        });
+        let untold = observed(ServiceName("api".into()), &[container(untold)]);
+        let note = untold.note.expect("a note");
+        assert!(note.contains("memory limit is 64 MiB"), "{note}");
         let loops = json!({
             "RestartCount": 4,
             "State": {"Status": "restarting", "ExitCode": 3, "FinishedAt": ended},

@@ -95,16 +95,29 @@ impl Cluster {
 
     /// What is there; none where nothing has this name.
     pub(super) async fn get(&self, path: &str) -> Result<Option<Value>, Problem> {
+        self.get_as(path, &format!("reading {path}")).await
+    }
+
+    async fn get_as(&self, path: &str, what: &str) -> Result<Option<Value>, Problem> {
         match self.ask(Method::GET, path, None).await {
             Ok(value) => Ok(Some(value)),
             Err(Refusal::Api(status)) if status.code == 404 => Ok(None),
-            Err(refusal) => Err(self.problem(format!("reading {path}"), refusal).await),
+            Err(refusal) => Err(self.problem(what.to_owned(), refusal).await),
         }
     }
 
     /// The items of a list; none where there is no such list.
     pub(super) async fn list(&self, path: &str) -> Result<Option<Vec<Value>>, Problem> {
-        let Some(mut list) = self.get(path).await? else {
+        self.list_of(path, &format!("reading {path}")).await
+    }
+
+    /// The same, told in these words where it goes wrong.
+    pub(super) async fn list_of(
+        &self,
+        path: &str,
+        what: &str,
+    ) -> Result<Option<Vec<Value>>, Problem> {
+        let Some(mut list) = self.get_as(path, what).await? else {
             return Ok(None);
         };
         let items = match list.get_mut("items").map(Value::take) {

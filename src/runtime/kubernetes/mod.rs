@@ -14,6 +14,7 @@ mod kinds;
 mod kubeconfig;
 mod logs;
 mod manifests;
+mod nodes;
 mod resolve;
 mod restore;
 mod rights;
@@ -35,7 +36,7 @@ use self::{
     workloads::Workload,
 };
 use super::{
-    Applied, Before, Change, Desired, Divided, LogPage, LogQuery, Observed, Output, Problem,
+    Applied, Before, Change, Desired, Divided, Host, LogPage, LogQuery, Observed, Output, Problem,
     Readiness, Runtime, ServiceState, Stopped, Streams, Usage, Weights, Work, order,
 };
 use crate::platform::{
@@ -235,6 +236,10 @@ impl Runtime for KubernetesRuntime {
 
     fn apply<'a>(&'a self, change: Change<'a>) -> Work<'a, Vec<Applied>> {
         Box::pin(self.apply_all(change))
+    }
+
+    fn host<'a>(&'a self) -> Work<'a, Host> {
+        Box::pin(self.cluster_host())
     }
 
     fn restore<'a>(&'a self, before: &'a Before) -> Work<'a, Applied> {

@@ -120,7 +120,8 @@ impl KubernetesRuntime {
             let (missing, is_there) = (&missing, &is_there);
             let one = async move {
                 let fault = self.fault(reference, object, missing, is_there).await;
-                ((*reference).clone(), fault)
+                let fault = fault.filter(|problem| !waits_for_role(object, problem, objects));
+                ((*reference).clone(), fault.map(|fault| fault.to_string()))
             };
             tries.push(one.boxed());
         }
@@ -139,14 +140,17 @@ impl KubernetesRuntime {
         object: &Value,
         missing: &Missing,
         is_there: &Result<bool, Problem>,
-    ) -> Option<String> {
+    ) -> Option<Problem> {
         let kind = reference.kind()?;
         if !kind.is_namespaced {
             return None;
         }
         let rights = missing.for_kind(kind);
         if !rights.is_empty() {
-            return Some(format!("not allowed: {}", rights.join(", ")));
+            return Some(Problem::NotAllowed {
+                what: format!("what {} needs", reference.kind),
+                reason: rights.join(", "),
+            });
         }
         if matches!(is_there, Ok(false)) {
             // Its namespace is made first; nothing can be tried in one that is not there.
@@ -156,7 +160,7 @@ impl KubernetesRuntime {
             .cluster
             .apply(object, reference, &self.namespace, true)
             .await;
-        tried.err().map(|problem| problem.to_string())
+        tried.err()
     }
 
     /// Whether the namespace is there.
@@ -436,4 +440,21 @@ fn annotated(object: &Value, notes: &[(&str, String)]) -> Value {
         }
     }
     object
+}
+/// A binding to a Role that is made just before it: to see whether it would give more than its maker
+/// has, the API server wants the Role to be there.
+fn waits_for_role(
+    binding: &Value,
+    problem: &Problem,
+    objects: &BTreeMap<&Reference, &Value>,
+) -> bool {
+    let of = |path: &str| binding.pointer(path).and_then(Value::as_str);
+    let is_made = || {
+        let mut made = objects.keys();
+        made.any(|one| one.kind == "Role" && Some(one.name.as_str()) == of("/roleRef/name"))
+    };
+    matches!(problem, Problem::NotFound { .. })
+        && of("/kind") == Some("RoleBinding")
+        && of("/roleRef/kind") == Some("Role")
+        && is_made()
 }

@@ -121,7 +121,7 @@ fn sum<T>(one: Option<T>, other: Option<T>, add: impl Fn(T, T) -> T) -> Option<T
     }
 }
 
-trait Plus {
+pub(super) trait Plus {
     fn plus(self, other: Self) -> Self;
 }
 
@@ -162,12 +162,12 @@ fn quantity(text: &str) -> Option<f64> {
     (value.is_finite() && value >= 0.0).then_some(value)
 }
 
-fn bytes(text: &str) -> Option<Bytes> {
+pub(super) fn bytes(text: &str) -> Option<Bytes> {
     Some(Bytes(quantity(text)?.round() as u64))
 }
 
 /// Rounded up, as Kubernetes does it.
-fn cpu(text: &str) -> Option<MilliCpu> {
+pub(super) fn cpu(text: &str) -> Option<MilliCpu> {
     Some(MilliCpu(
         (quantity(text)? * 1_000.0 - 1e-6).ceil().max(0.0) as u64
     ))

@@ -164,7 +164,7 @@ fn all_faults_of_a_file_come_at_once_in_its_order() {
     assert_eq!(
         found,
         [
-            "2:1: `colour` is no key of this place; known here: platform, title, version, environment, capacity, \
+            "2:1: `colour` is no key of this place; known here: platform, extends, title, version, environment, capacity, \
              runtime, catalog, prometheus, alertmanager, objectives, groups, services, phases, rollback_when, \
              alerts, minimal, backup, standards, metrics, env, toolsets, store, stated",
             "4:17: `much` is not a size like 512Mi or a range like 256Mi-512Mi",

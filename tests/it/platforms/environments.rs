@@ -1,13 +1,17 @@
 //! The two environments against the matrix of their document.
 
-use std::{fs, path::Path, time::Duration};
+use std::time::Duration;
 
-use openpolicy_mcp::platform::{Bytes, MilliCpu, Percent, ProbeKind, model::Environment};
+use openpolicy_mcp::platform::{
+    Bytes, MilliCpu, Percent, ProbeKind, model::Environment, yaml::Node,
+};
 
 use super::{
     alerts,
     document::{Document, between, number, slug},
-    names, path_of, platform, service,
+    names, path_of, platform,
+    readme::tree,
+    service,
 };
 
 const FILES: [&str; 2] = ["environments/platform.yaml", "environments/production.yaml"];
@@ -169,27 +173,20 @@ fn objectives_standards_and_alerts_are_those_of_the_document() {
 }
 
 #[test]
-fn the_environments_differ_in_nothing_but_their_names() {
-    let [development, production] = FILES.map(|file| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("platforms")
-            .join(file);
-        fs::read_to_string(path).expect("a file")
-    });
-    let differing: Vec<(&str, &str)> = development
-        .lines()
-        .zip(production.lines())
-        .filter(|(one, other)| one != other)
+fn production_says_nothing_but_what_is_its_own() {
+    let [development, production] = FILES.map(tree);
+    let keys: Vec<&str> = production
+        .entries()
+        .iter()
+        .map(|one| one.key.as_str())
         .collect();
-    assert_eq!(development.lines().count(), production.lines().count());
-    assert_eq!(differing.len(), 3, "{differing:#?}");
-    for (one, other) in differing {
-        let other = other
-            .replace("production environment.", "development environment.")
-            .replace("environment: production", "environment: development")
-            .replace("openpolicy-prod", "openpolicy-dev");
-        assert_eq!(one, other);
-    }
+    assert_eq!(keys, ["extends", "environment", "runtime"]);
+    let project = |file: &Node| {
+        let project = file.at(&["runtime", "compose", "project"]);
+        project.and_then(Node::text).map(str::to_owned)
+    };
+    assert_eq!(project(&development).as_deref(), Some("openpolicy-dev"));
+    assert_eq!(project(&production).as_deref(), Some("openpolicy-prod"));
     assert_eq!(platform(FILES[0]).environment, Environment::Development);
     assert_eq!(platform(FILES[1]).environment, Environment::Production);
 }

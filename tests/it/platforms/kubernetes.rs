@@ -1,6 +1,10 @@
 //! The kubernetes platform against the matrix of its document.
 
-use openpolicy_mcp::platform::{Bytes, MilliCpu, Platform, ProbeKind, model::Environment};
+use std::fs;
+
+use openpolicy_mcp::platform::{
+    Bytes, MilliCpu, Platform, ProbeKind, TrustedDigests, Variables, lint, load, model::Environment,
+};
 
 use super::{
     alerts,
@@ -224,4 +228,63 @@ fn the_canary_is_the_platform_of_the_cluster_and_the_weights_of_the_document() {
     for subset in [&traffic.from, &traffic.to] {
         assert!(code.contains(&format!("subset: {subset}")));
     }
+}
+
+/// The objects of the document, as they stand there, around the one workload that they speak of.
+#[test]
+fn what_the_documents_own_manifests_contradict_is_found() {
+    let document = Document::of("kubernetes");
+    let block = |section: &str| document.section(section).code().join("\n");
+    let workload = "apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: api-gateway }\nspec:\n  \
+                    template: { metadata: { labels: { app: api-gateway } }, spec: { containers: [] } }\n";
+    let objects = [
+        workload.to_owned(),
+        block("Network Policies"),
+        block("RBAC Configuration"),
+        block("3.2 Traffic Management").replace(
+            "  name: api-gateway-vs",
+            "  name: api-gateway-vs\n  annotations: { description: Blue-Green deployment for API Gateway }",
+        ),
+        block("Horizontal Pod Autoscaling"),
+    ];
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("all.yaml"), objects.join("\n---\n")).expect("a file");
+    let file = folder.path().join("platform.yaml");
+    let text = "platform: p\nruntime: { kubernetes: { manifests: [all.yaml], namespace: p } }\n\
+                services: { api-gateway: { probe: { process: true } } }\n";
+    fs::write(&file, text).expect("a file");
+    let loaded = load(&file, &Variables::default(), &TrustedDigests::default());
+    let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+    let found: Vec<(&str, String)> = lint(&loaded)
+        .into_iter()
+        .map(|finding| (finding.code, finding.message))
+        .collect();
+    let expected = [
+        (
+            "policy-cuts-off",
+            "NetworkPolicy `api-gateway-network-policy` lists Egress and allows none: `api-gateway` \
+             reaches nobody, and cannot even look up a name",
+        ),
+        (
+            "role-bound-to-nobody",
+            "Role `openpolicy-service-role` is bound to nobody: no RoleBinding names it",
+        ),
+        (
+            "blue-green-is-a-canary",
+            "VirtualService `api-gateway-vs` calls itself blue-green and shares traffic between 2 \
+             versions, as a canary does",
+        ),
+        (
+            "subset-undefined",
+            "VirtualService `api-gateway-vs` sends to subset `v1` of \
+             api-gateway.openpolicy-platform.svc.cluster.local, which no DestinationRule here defines",
+        ),
+        (
+            "subset-undefined",
+            "VirtualService `api-gateway-vs` sends to subset `v2` of \
+             api-gateway.openpolicy-platform.svc.cluster.local, which no DestinationRule here defines",
+        ),
+    ];
+    let expected = expected.map(|(code, message)| (code, message.to_owned()));
+    assert_eq!(found, expected);
 }

@@ -9,14 +9,8 @@ use openpolicy_mcp::platform::{
 
 use super::path;
 
-/// Platforms with the files that their README speaks of.
-const PLATFORMS: [(&str, &[&str]); 5] = [
-    ("metadata", &["platform.yaml"]),
-    ("kubernetes", &["platform.yaml"]),
-    ("environments", &["platform.yaml", "production.yaml"]),
-    ("v4", &["platform.yaml"]),
-    ("planned", &["platform.yaml"]),
-];
+/// Platforms; their READMEs speak of `platform.yaml`.
+const PLATFORMS: [&str; 5] = ["metadata", "kubernetes", "environments", "v4", "planned"];
 
 /// Tools of the platform and of the catalog.
 const TOOLS: &[&str] = &[
@@ -105,12 +99,9 @@ fn exists(node: &Node, keys: &[&str]) -> bool {
 #[test]
 fn every_key_file_and_tool_of_the_tables_exists() {
     let mut wrong = Vec::new();
-    for (platform, files) in PLATFORMS {
+    for platform in PLATFORMS {
         let text = fs::read_to_string(path(&format!("{platform}/README.md"))).expect(platform);
-        let files: Vec<Node> = files
-            .iter()
-            .map(|file| tree(&format!("{platform}/{file}")))
-            .collect();
+        let file = tree(&format!("{platform}/platform.yaml"));
         let compose = tree(&format!("{platform}/compose.yaml"));
         let cells = cells(&text);
         assert!(cells.len() > 30, "{platform}: {} statements", cells.len());
@@ -144,7 +135,7 @@ fn every_key_file_and_tool_of_the_tables_exists() {
                         || pointer.starts_with("openpolicy-mcp ")
                         || is_variable
                         || path(&format!("{platform}/{pointer}")).exists()
-                        || files.iter().all(|file| exists(file, &keys))
+                        || exists(&file, &keys)
                         || pointer.strip_prefix("compose:").is_some_and(|keys| {
                             exists(&compose, &keys.split('.').collect::<Vec<_>>())
                         })
@@ -161,25 +152,23 @@ fn every_key_file_and_tool_of_the_tables_exists() {
 /// Every service and every phase, rule and group of the files is named by a table.
 #[test]
 fn every_service_of_the_files_stands_in_a_table() {
-    for (platform, files) in PLATFORMS {
+    for platform in PLATFORMS {
         let text = fs::read_to_string(path(&format!("{platform}/README.md"))).expect(platform);
-        for file in files {
-            let tree = tree(&format!("{platform}/{file}"));
-            let services = tree.get("services").map(Node::entries).unwrap_or_default();
-            for service in services {
-                assert!(
-                    text.contains(&format!("`services.{}", service.key)),
-                    "{platform}: {} stands in no table",
-                    service.key
-                );
-            }
-            let alerts = tree.get("alerts").map(Node::items).unwrap_or_default();
-            for name in alerts.iter().filter_map(|alert| alert.get("name")?.text()) {
-                assert!(
-                    text.contains(&format!("`alerts.{name}`")),
-                    "{platform}: {name}"
-                );
-            }
+        let tree = tree(&format!("{platform}/platform.yaml"));
+        let services = tree.get("services").map(Node::entries).unwrap_or_default();
+        for service in services {
+            assert!(
+                text.contains(&format!("`services.{}", service.key)),
+                "{platform}: {} stands in no table",
+                service.key
+            );
+        }
+        let alerts = tree.get("alerts").map(Node::items).unwrap_or_default();
+        for name in alerts.iter().filter_map(|alert| alert.get("name")?.text()) {
+            assert!(
+                text.contains(&format!("`alerts.{name}`")),
+                "{platform}: {name}"
+            );
         }
     }
 }

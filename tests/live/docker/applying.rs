@@ -1,8 +1,6 @@
 //! Services are made as the Compose files say, and told truthfully where that fails.
 
-use openpolicy_mcp::runtime::{
-    Runtime as _, RuntimeHealth, ServiceState, Streams, values::AppliedOutcome,
-};
+use openpolicy_mcp::runtime::{Runtime as _, RuntimeHealth, ServiceState, values::AppliedOutcome};
 
 use super::{
     engine,
@@ -162,7 +160,7 @@ services:
     restart: always
   hungry:
     image: openpolicy/stand-in:1
-    command: ['--memory', '200Mi']
+    environment: { PORT: '8000' }
     mem_limit: 32m
     memswap_limit: 32m
 ";
@@ -178,10 +176,17 @@ services:
             if *count >= 2 && last.code == Some(3)),
         "{loops:?}"
     );
+    // Not from its start on: the engine does not hear of what happens in the first milliseconds.
+    let gone = world.control("hungry", r#"{"memory": "200Mi"}"#).await;
+    assert!(
+        !matches!(&gone, Ok(ran) if ran.exit.is_success()),
+        "{gone:?}"
+    );
     let hungry = world
-        .wait_for("hungry", |seen| {
-            matches!(seen.state, ServiceState::Exited(_))
-        })
+        .wait_for(
+            "hungry",
+            |seen| matches!(&seen.state, ServiceState::Exited(exit) if exit.reason.is_some()),
+        )
         .await;
     assert!(
         matches!(&hungry.state, ServiceState::Exited(exit)
@@ -206,22 +211,8 @@ services:
     world
         .wait_for("api", |seen| seen.health == Some(RuntimeHealth::Healthy))
         .await;
-    let control = [
-        "curl",
-        "-s",
-        "-d",
-        r#"{"fail": "100%"}"#,
-        "http://localhost:8000/control",
-    ];
-    let control = control.map(str::to_owned);
     let ran = world
-        .runtime
-        .exec(
-            &super::world::service("api"),
-            &control,
-            Streams::default(),
-            crate::engines::PATIENCE,
-        )
+        .control("api", r#"{"fail": "100%"}"#)
         .await
         .expect("it runs");
     assert_eq!(ran.exit.code, Some(0), "{ran:?}");

@@ -13,7 +13,7 @@ use std::{
 use openpolicy_mcp::{
     platform::{Platform, ServiceName, TrustedDigests, Variables, load, model::RuntimeKind},
     runtime::{
-        Applied, Before, Change, Desired, Observed, Runtime,
+        Applied, Before, Change, Desired, Observed, Output, Problem, Runtime, Streams,
         compose::{ComposeRuntime, Program},
         values::AppliedOutcome,
     },
@@ -195,6 +195,26 @@ impl World {
     pub async fn seen(&self, name: &str) -> Observed {
         let seen = self.runtime.observe(&[service(name)]).await;
         seen.expect("observed").remove(0)
+    }
+
+    /// Tells a stand-in that listens on port 8000, as soon as it does, how to behave.
+    pub async fn control(&self, name: &str, told: &str) -> Result<Output, Problem> {
+        let command = [
+            "curl",
+            "-s",
+            "--retry-connrefused",
+            "--retry",
+            "30",
+            "--retry-delay",
+            "1",
+            "-d",
+            told,
+            "http://localhost:8000/control",
+        ];
+        let command = command.map(str::to_owned);
+        self.runtime
+            .exec(&service(name), &command, Streams::default(), PATIENCE)
+            .await
     }
 
     /// Looks until it is as wanted.

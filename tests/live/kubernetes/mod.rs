@@ -4,7 +4,9 @@ mod cluster;
 mod site;
 
 mod applying;
+mod chart;
 mod deploying;
+mod nodes;
 mod platforms;
 mod rights;
 mod traffic;

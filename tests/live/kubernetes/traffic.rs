@@ -575,18 +575,24 @@ fn the_canary_of_the_reference_platform_goes_over_by_the_weights_of_its_document
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("platforms/kubernetes");
     copy(&from, folder.path());
     let text = fs::read_to_string(folder.path().join("canary.yaml")).expect("a file");
-    let kubeconfig = format!(
-        "context: test, kubeconfig: {}",
-        cluster.kubeconfig().display()
+    let change = |text: String, from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        text.replace(from, to)
+    };
+    // Each run of production waits for a person, and nobody counts requests here.
+    let text = change(
+        text,
+        "manifests: [k8s, k8s-canary] } }",
+        &format!(
+            "manifests: [k8s, k8s-canary], context: test, kubeconfig: {} }} }}\nenvironment: development",
+            cluster.kubeconfig().display()
+        ),
     );
-    let gate =
-        "gate: { healthy: all, errors_below: 5%, p95_below: 2s, stable_for: 5m, timeout: 30m }";
-    assert!(text.contains(gate));
-    let text = text
-        .replace("context: kind-openpolicy-platform", &kubeconfig)
-        // Each run of production waits for a person, and nobody counts requests here.
-        .replace("environment: production", "environment: development")
-        .replace(gate, "gate: { healthy: all, stable_for: 1s, timeout: 60s }");
+    let text = change(
+        text,
+        "errors_below: 5%, p95_below: 2s, stable_for: 5m, timeout: 30m",
+        "stable_for: 1s, timeout: 60s",
+    );
     fs::write(folder.path().join("platform.yaml"), text).expect("a file");
     let routes = folder.path().join("istio").display().to_string();
     let site = Site::of(folder, NAMESPACE);
