@@ -20,19 +20,24 @@ use openpolicy_mcp::platform::{
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Every platform file below `platforms/`.
-const FILES: [&str; 8] = [
+const FILES: [&str; 10] = [
     "metadata/platform.yaml",
     "kubernetes/platform.yaml",
     "kubernetes/cluster.yaml",
     "kubernetes/canary.yaml",
     "environments/platform.yaml",
     "environments/production.yaml",
+    "environments/cluster.yaml",
+    "environments/cluster-production.yaml",
     "v4/platform.yaml",
     "planned/platform.yaml",
 ];
 
-/// Those of them that no Compose file carries.
-const ON_A_CLUSTER: [&str; 2] = ["kubernetes/cluster.yaml", "kubernetes/canary.yaml"];
+/// Those of them that Compose files carry.
+fn on_one_machine() -> impl Iterator<Item = &'static str> {
+    let is_on_one = |file: &&str| !file.contains("cluster") && !file.contains("canary");
+    FILES.into_iter().filter(is_on_one)
+}
 
 fn path(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

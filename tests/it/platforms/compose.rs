@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use openpolicy_mcp::platform::{Bytes, MilliCpu, yaml::Node};
 
-use super::{FILES, ON_A_CLUSTER, path, platform, readme::tree};
+use super::{on_one_machine, path, platform, readme::tree};
 
 /// Images that are there in earnest; every other service is a stand-in.
 const REAL: [&str; 4] = ["postgres:", "redis:", "rabbitmq:", "elasticsearch:"];
@@ -40,10 +40,7 @@ fn texts(node: Option<&Node>) -> Vec<String> {
 
 #[test]
 fn services_images_ports_limits_and_dependencies_agree() {
-    for file in FILES
-        .into_iter()
-        .filter(|file| !ON_A_CLUSTER.contains(file))
-    {
+    for file in on_one_machine() {
         let platform = platform(file);
         let folder = file.split('/').next().expect(file);
         let compose = tree(&format!("{folder}/compose.yaml"));
@@ -163,10 +160,7 @@ fn ports_that_two_services_have_are_published_once_each_by_the_second_file() {
 
 #[test]
 fn health_checks_are_the_template_of_the_documents() {
-    for file in FILES
-        .into_iter()
-        .filter(|file| !ON_A_CLUSTER.contains(file))
-    {
+    for file in on_one_machine() {
         let folder = file.split('/').next().expect(file);
         let compose = tree(&format!("{folder}/compose.yaml"));
         let path = if matches!(folder, "kubernetes" | "environments") {

@@ -1,20 +1,28 @@
 //! The two environments against the matrix of their document.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use openpolicy_mcp::platform::{
     Bytes, MilliCpu, Percent, ProbeKind, model::Environment, yaml::Node,
 };
 
+use crate::support::server::command;
+
 use super::{
     alerts,
     document::{Document, between, number, slug},
-    names, path_of, platform,
+    names, path, path_of, platform,
     readme::tree,
     service,
 };
 
-const FILES: [&str; 2] = ["environments/platform.yaml", "environments/production.yaml"];
+/// On one machine, and on a cluster.
+const FILES: [&str; 4] = [
+    "environments/platform.yaml",
+    "environments/production.yaml",
+    "environments/cluster.yaml",
+    "environments/cluster-production.yaml",
+];
 
 /// `Policy` of the Core Services is `policy-service` elsewhere.
 fn name_of(short: &str) -> String {
@@ -64,10 +72,11 @@ fn every_category_has_its_services_replicas_and_resources() {
                 assert_eq!(service.cpu_reserved, MilliCpu::parse("250m").ok(), "{name}");
                 assert_eq!(service.cpu, MilliCpu::parse("500m").ok(), "{name}");
                 let probe = service.probe.as_ref().expect("a probe");
-                let ProbeKind::Http { url, .. } = &probe.kind else {
-                    panic!("{name}");
-                };
-                assert_eq!(path_of(url), row[4], "{name}");
+                match &probe.kind {
+                    ProbeKind::Http { url, .. } => assert_eq!(path_of(url), row[4], "{name}"),
+                    // The readiness of its pods; each probe of the manifests asks for the same path.
+                    kind => assert!(matches!(kind, ProbeKind::Process), "{name}"),
+                }
             }
         }
         // PostgreSQL, which the backup names, stands beside them.
@@ -174,7 +183,7 @@ fn objectives_standards_and_alerts_are_those_of_the_document() {
 
 #[test]
 fn production_says_nothing_but_what_is_its_own() {
-    let [development, production] = FILES.map(tree);
+    let [development, production, ..] = FILES.map(tree);
     let keys: Vec<&str> = production
         .entries()
         .iter()
@@ -187,6 +196,41 @@ fn production_says_nothing_but_what_is_its_own() {
     };
     assert_eq!(project(&development).as_deref(), Some("openpolicy-dev"));
     assert_eq!(project(&production).as_deref(), Some("openpolicy-prod"));
-    assert_eq!(platform(FILES[0]).environment, Environment::Development);
-    assert_eq!(platform(FILES[1]).environment, Environment::Production);
+    for (file, environment) in FILES.into_iter().zip([
+        Environment::Development,
+        Environment::Production,
+        Environment::Development,
+        Environment::Production,
+    ]) {
+        assert_eq!(platform(file).environment, environment, "{file}");
+    }
+}
+
+/// A flag that does not exist would be noticed in the middle of a release.
+#[test]
+fn the_pipeline_calls_commands_that_there_are() {
+    let text = fs::read_to_string(path("environments/workflow.yaml")).expect("a file");
+    // A command that goes on in the next line is one.
+    let text = text.replace("\\\n", " ");
+    let mut commands = 0;
+    for line in text.lines() {
+        let Some((_, called)) = line.split_once("openpolicy-mcp ") else {
+            continue;
+        };
+        let mut words = called.split_whitespace();
+        let subcommand = words.next().expect("a command");
+        if !subcommand.bytes().all(|byte| byte.is_ascii_lowercase()) {
+            continue;
+        }
+        let ended = command(&[subcommand, "--help"], &[]).output();
+        let help = String::from_utf8(ended.expect("the binary").stdout).expect("a text");
+        for flag in words.filter(|word| word.starts_with("--")) {
+            assert!(
+                help.contains(&format!("{flag} ")) || help.contains(&format!("{flag}\n")),
+                "{line}"
+            );
+        }
+        commands += 1;
+    }
+    assert!(commands >= 8, "{commands} commands");
 }

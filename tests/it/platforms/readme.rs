@@ -110,7 +110,6 @@ fn every_key_file_and_tool_of_the_tables_exists() {
             let says_so = [
                 "absent",
                 "prose, nothing to hold",
-                "manifests‡",
                 "mesh‡",
                 "GitOps‡",
                 "for a person",

@@ -1,10 +1,6 @@
 //! The chart, by real Helm on a real API server: what it makes, and that the server works with it.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::Path, process::Command};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
 use serde_json::{Value, json};
@@ -12,12 +8,10 @@ use tempfile::TempDir;
 
 use super::{
     cluster::{self, Cluster},
+    platforms::reference,
     site::{Site, ask},
 };
-use crate::docker::{
-    client::server::{self, Server, http, initialize, post, request},
-    platforms::copy,
-};
+use crate::docker::client::server::{self, Server, http, initialize, post, request};
 
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/openpolicy-mcp");
 const TOKEN: &str = "a-long-token-of-the-tests";
@@ -205,25 +199,13 @@ fn the_plain_manifests_are_what_the_chart_makes() {
     release.cluster.apply(&release.namespace, &plain);
 }
 
-/// The folder of the reference platform `kubernetes` for this namespace, as it is inside a pod: no
-/// kubeconfig, and so no context.
-fn reference(namespace: &str) -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("platforms/kubernetes");
-    copy(&from, folder.path());
+/// The reference platform `kubernetes` in this namespace, as it is inside a pod: no kubeconfig, and so
+/// no context.
+fn in_pod(namespace: &str) -> TempDir {
+    let folder = reference("kubernetes", namespace);
     let text = fs::read_to_string(folder.path().join("cluster.yaml")).expect("a file");
-    let text = text.replace(", context: kind-openpolicy-platform", "");
+    let text = text.replace(&format!(", context: kind-{namespace}"), "");
     fs::write(folder.path().join("platform.yaml"), text).expect("a file");
-    let files = fs::read_dir(folder.path().join("k8s")).expect("a folder");
-    let files: Vec<PathBuf> = files.map(|file| file.expect("a file").path()).collect();
-    for file in files
-        .into_iter()
-        .chain([folder.path().join("platform.yaml")])
-    {
-        let text = fs::read_to_string(&file).expect("a file");
-        let text = text.replace("openpolicy-platform", namespace);
-        fs::write(file, text).expect("a file");
-    }
     folder
 }
 
@@ -232,7 +214,7 @@ fn reference(namespace: &str) -> TempDir {
 fn its_rights_are_what_the_server_needs_and_no_more() {
     let release = Release::new();
     let target = release.cluster.namespace();
-    let site = Site::of(reference(&target), &release.namespace);
+    let site = Site::of(in_pod(&target), &release.namespace);
     let values = |access: &str| {
         format!(
             "state.persistent=false,platform.configMap=p,platform.namespace={target},access={access},\
@@ -285,7 +267,7 @@ fn its_rights_are_what_the_server_needs_and_no_more() {
 fn what_its_container_runs_is_a_server_that_answers() {
     let release = Release::new();
     let target = release.cluster.namespace();
-    let files = reference(&target);
+    let files = in_pod(&target);
     let platform = format!(
         "--from-file=platform.yaml={}/platform.yaml",
         files.path().display()

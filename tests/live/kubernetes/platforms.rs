@@ -1,8 +1,9 @@
 //! The reference platform `kubernetes` on a cluster: from nothing to the end, and back.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::{
     cluster,
@@ -17,6 +18,26 @@ const VOLUMES: &str = "apiVersion: v1\nkind: PersistentVolume\nmetadata: { name:
     spec: { capacity: { storage: 10Gi }, accessModes: [ReadWriteOnce], hostPath: { path: /tmp/one } }\n---\n\
     apiVersion: v1\nkind: PersistentVolume\nmetadata: { name: two }\n\
     spec: { capacity: { storage: 10Gi }, accessModes: [ReadWriteOnce], hostPath: { path: /tmp/two } }\n";
+
+/// A reference platform in a namespace of its own.
+pub fn reference(platform: &str, namespace: &str) -> TempDir {
+    fn rename(folder: &Path, namespace: &str) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                rename(&path, namespace);
+            } else {
+                let text = fs::read_to_string(&path).expect("a file");
+                fs::write(&path, text.replace(NAMESPACE, namespace)).expect("a file");
+            }
+        }
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("platforms");
+    copy(&from.join(platform), folder.path());
+    rename(folder.path(), namespace);
+    folder
+}
 
 fn generations(deployments: &Value) -> Vec<(String, Value)> {
     let items = deployments["items"].as_array().expect("a list").iter();
@@ -134,4 +155,66 @@ fn kubernetes_from_nothing_then_an_image_that_never_gets_ready_is_taken_back() {
         cluster.object(NAMESPACE, "configmap/openpolicy-configuration"),
         None
     );
+}
+
+#[test]
+#[ignore = "builds a control plane: ./run test kubernetes"]
+fn environments_are_one_file_over_another_and_production_waits_for_a_person() {
+    let cluster = cluster::shared();
+    let namespace = cluster.namespace();
+    cluster.apply(
+        "default",
+        "apiVersion: v1\nkind: PersistentVolume\nmetadata: { name: environments }\n\
+         spec: { capacity: { storage: 10Gi }, accessModes: [ReadWriteOnce], hostPath: { path: /tmp/e } }\n",
+    );
+    let kubeconfig = cluster.kubeconfig().display().to_string();
+    let site_of = |file: &str| {
+        let folder = reference("environments", &namespace);
+        let site = Site::of(folder, &namespace);
+        site.change("cluster.yaml", |text| {
+            text.replace(
+                "context: kind-openpolicy-dev",
+                &format!("context: test\n    kubeconfig: {kubeconfig}"),
+            )
+        });
+        site.change("cluster-production.yaml", |text| {
+            text.replace("context: openpolicy-production", "context: test")
+        });
+        // No pod here has a pg_dump.
+        site.change("platform.yaml", |text| {
+            text.replace("before_run: true", "before_run: false")
+        });
+        // The file that is served is platform.yaml of its folder.
+        site.change("platform.yaml", |shared| {
+            site.write("shared.yaml", &shared);
+            format!("extends: {file}\n")
+        });
+        site.change("cluster.yaml", |text| {
+            text.replace("extends: platform.yaml", "extends: shared.yaml")
+        });
+        site
+    };
+    let development = site_of("cluster.yaml");
+    let mut server = development.server();
+    let run = begin(&mut server, json!({}));
+    let seen = ends(&mut server, &run, "succeeded");
+    assert!(
+        seen["timeline"].to_string().contains("15 of 15"),
+        "{seen:#}"
+    );
+    let gateway = cluster.object(&namespace, "deployment/api-gateway");
+    assert_eq!(gateway, None, "no step of the document deploys it");
+    let etl = cluster.object(&namespace, "horizontalpodautoscaler/etl-service-hpa");
+    assert_eq!(etl.expect("it")["spec"]["maxReplicas"], 5);
+
+    let production = site_of("cluster-production.yaml");
+    let mut server = production.server();
+    let plan = ask(&mut server, "plan_deployment", json!({}));
+    assert_eq!(plan["needs_approval"], true, "{plan:#}");
+    let run = ask(
+        &mut server,
+        "deploy_phase",
+        json!({"digest": plan["digest"]}),
+    );
+    assert_eq!(run["state"], "awaiting_approval", "{run:#}");
 }
