@@ -4,7 +4,7 @@ use super::{
     book::Book,
     event::{EndState, Event, HookOutcome, Way},
     plan::Kind,
-    state::Status,
+    state::{PhaseProgress, Status},
 };
 use crate::store::{JournalError, journal::Request};
 
@@ -172,7 +172,7 @@ fn promote(book: &Book, by: String, reason: Option<String>) -> Result<(), Journa
         state
             .phases
             .get(phase)
-            .and_then(|one| one.shift_to_promote())
+            .and_then(PhaseProgress::shift_to_promote)
     };
     if let Some(step) = shift {
         if status != Status::Running {

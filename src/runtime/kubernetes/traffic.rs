@@ -211,7 +211,7 @@ impl Routes {
                     destinations.len()
                 ));
             }
-            let weight = |place: usize| destinations.get(place).map_or(Ok(0), |one| weight_of(one));
+            let weight = |place: usize| destinations.get(place).map_or(Ok(0), weight_of);
             let weights = Weights {
                 from: weight(first)?,
                 to: weight(second)?,
