@@ -9,6 +9,7 @@ mod drive;
 mod environment;
 mod export;
 mod health;
+mod images;
 mod init;
 mod keep;
 mod lint;
@@ -115,6 +116,8 @@ enum Command {
     Backup(backup::BackupArguments),
     /// Put a dump back over its database; asks first.
     Restore(backup::RestoreArguments),
+    /// The images that passed their gates here, as a platform file that another environment extends.
+    Images(images::ImagesArguments),
     /// Started by the process runtime, once for each service.
     #[command(hide = true)]
     Keep,
@@ -200,6 +203,7 @@ pub fn run() -> ExitCode {
         Some(Command::StandIn(arguments)) => stand_in::run(*arguments),
         Some(Command::Backup(arguments)) => backup::run(&arguments),
         Some(Command::Restore(arguments)) => backup::restore(&arguments),
+        Some(Command::Images(arguments)) => images::run(&arguments),
         Some(Command::Keep) => keep::run(),
         Some(Command::Drive(arguments)) => drive::run(&arguments),
         Some(Command::Shim(arguments)) => shim::run(&arguments),

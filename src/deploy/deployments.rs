@@ -2,6 +2,7 @@
 //! folder sees the same.
 
 mod approvals;
+mod images;
 mod plans;
 
 use std::{

@@ -20,6 +20,7 @@ mod launch;
 pub mod look;
 mod metered;
 pub mod next;
+pub mod passed;
 pub mod past;
 pub mod plan;
 pub mod planning;

@@ -184,6 +184,9 @@ pub struct Service {
     pub purpose: Option<String>,
     pub group: Option<String>,
     pub image: Option<String>,
+    /// The one that the platform file itself names, with the values of its variables: on a cluster it
+    /// goes before that of the manifests.
+    pub own_image: Option<String>,
     /// Ports as its document gives them, the first one the main one.
     pub ports: Vec<u16>,
     /// Limits.
@@ -234,6 +237,7 @@ impl Service {
             purpose: None,
             group: None,
             image: None,
+            own_image: None,
             ports: Vec::new(),
             memory: None,
             cpu: None,

@@ -155,6 +155,8 @@ pub struct Observed {
     pub image: Option<String>,
     /// The id under which the runtime has that image; compares with [`Desired::image_id`].
     pub image_id: Option<String>,
+    /// `sha256:…`, by which a registry has that image, where all instances have the same.
+    pub image_digest: Option<String>,
     pub started_at: Option<Timestamp>,
     /// How often it was started again since it was applied.
     pub restarts: u32,
@@ -188,6 +190,7 @@ impl Observed {
             state,
             image: None,
             image_id: None,
+            image_digest: None,
             started_at: None,
             restarts: 0,
             instance: None,

@@ -6,6 +6,7 @@ mod approvals;
 mod faults;
 mod gates;
 mod hooks;
+mod passed;
 mod plans;
 #[cfg(target_os = "linux")]
 mod process;

@@ -70,7 +70,7 @@ impl Deployments {
         .await
     }
 
-    async fn made(
+    pub(super) async fn made(
         &self,
         chosen: &Chosen<'_>,
         now: Timestamp,

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{Linter, listed, place_of};
 use crate::platform::{
-    model::{AlertCondition, AlertScope, ProbeKind, Service, ServiceName},
+    model::{AlertCondition, AlertScope, ProbeKind, RuntimeKind, Service, ServiceName},
     problem::Place,
     raw::Needs,
     read::Placed,
@@ -340,6 +340,8 @@ fn from_runtime(linter: &mut Linter<'_>, service: &Service) {
         );
         return;
     };
+    // On a cluster the image of the platform file runs.
+    let decides_image = matches!(linter.platform.runtime, RuntimeKind::Kubernetes { .. });
     let mut differs = |key: &'static str, ours: Option<String>, theirs: Option<String>| {
         if let (Some(ours), Some(theirs)) = (ours, theirs)
             && ours != theirs
@@ -364,11 +366,13 @@ fn from_runtime(linter: &mut Linter<'_>, service: &Service) {
         service.cpu.map(|cpu| cpu.to_string()),
         found.cpu.as_ref().map(|cpu| cpu.value.to_string()),
     );
-    differs(
-        "image",
-        service.image.clone(),
-        found.image.as_ref().map(|image| image.value.clone()),
-    );
+    if !decides_image {
+        differs(
+            "image",
+            service.image.clone(),
+            found.image.as_ref().map(|image| image.value.clone()),
+        );
+    }
 }
 
 fn minimal(linter: &mut Linter<'_>) {

@@ -442,8 +442,8 @@ fn headers(raw: &RawProbe, reader: &mut Reader<'_>) -> Result<Vec<(String, Secre
 const NOT_TRUSTED: &str =
     "it would send a secret, and the platform file is not trusted: `openpolicy-mcp trust FILE`";
 
-/// Why a probe cannot look.
-fn why(reason: &NoValue) -> String {
+/// Why a text has no value.
+pub fn why(reason: &NoValue) -> String {
     match reason {
         NoValue::Missing { name, message } => {
             let message = message.as_deref().map(|text| format!(": {}", quoted(text)));

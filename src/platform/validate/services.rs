@@ -10,7 +10,7 @@ use crate::platform::{
     problem::{Place, quoted},
     raw::{EnvValue, RawPlatform, RawService, RawTimes},
     read::{Placed, Range, Reader},
-    variables::Expanded,
+    variables::{Expanded, NoValue},
 };
 
 /// Where a value of a service stands.
@@ -212,6 +212,7 @@ impl<'a> Builder<'a> {
             }
         }
         let ports = self.ports(reader);
+        let own_image = self.own_image(reader);
         let image = self
             .get(|raw| &raw.image)
             .map(|image| Placed {
@@ -285,6 +286,7 @@ impl<'a> Builder<'a> {
             purpose: text(&self.own.purpose),
             group: text(&self.own.group),
             image: image.map(|image| image.value),
+            own_image,
             ports: ports.into_iter().map(|port| port.value).collect(),
             memory: value(&memory),
             cpu: value(&cpu),
@@ -332,6 +334,26 @@ impl<'a> Builder<'a> {
         }
         aliases.retain(|alias| alias != name && !alias.trim().is_empty());
         aliases
+    }
+
+    /// The image that the file itself names. Only a cluster needs its value.
+    fn own_image(&self, reader: &mut Reader<'_>) -> Option<String> {
+        let image = self.get(|raw| &raw.image)?;
+        let is_used = self
+            .raw
+            .runtime
+            .as_ref()
+            .is_some_and(|runtime| runtime.value.kubernetes.is_some());
+        match &image.value.value {
+            Ok(name) => Some(name.clone()),
+            // It waits for trust, and so does the cluster.
+            Err(NoValue::Withheld(_)) => None,
+            Err(reason) if is_used => {
+                reader.problem(image.place, probe::why(reason), "");
+                None
+            }
+            Err(_) => None,
+        }
     }
 
     fn ports(&self, reader: &mut Reader<'_>) -> Vec<Placed<u16>> {

@@ -400,6 +400,8 @@ pub(super) fn observed(service: ServiceName, containers: &[Container]) -> Observ
     Observed {
         image,
         image_id: Some(container.image_id().to_owned()).filter(|id| !id.is_empty()),
+        // That of a registry, which an image that was built here has not.
+        image_digest: None,
         started_at: container.started_at(),
         restarts: container.restarts(),
         instance: Some(container.short_id().to_owned()),

@@ -43,6 +43,20 @@ impl Manifests {
         Ok(Self::of(documents, namespace))
     }
 
+    /// The image of a workload's first container, which is the one of the service.
+    pub(super) fn use_image(&mut self, workload: &str, image: &str) {
+        let own = self
+            .objects
+            .iter_mut()
+            .find(|(reference, _)| {
+                reference.name == workload && reference.kind().is_some_and(Kind::is_workload)
+            })
+            .and_then(|(_, object)| object.pointer_mut("/spec/template/spec/containers/0/image"));
+        if let Some(own) = own {
+            *own = image.into();
+        }
+    }
+
     fn of(documents: Vec<Value>, namespace: &str) -> Self {
         let mut read = Self::default();
         for document in documents {

@@ -50,8 +50,13 @@ impl KubernetesRuntime {
         &self,
         services: &[ServiceName],
     ) -> Result<Vec<Desired>, Problem> {
-        let manifests = Manifests::read(&self.manifests, &self.namespace)
+        let mut manifests = Manifests::read(&self.manifests, &self.namespace)
             .map_err(|reason| Problem::failed("reading the manifests", reason))?;
+        for service in &self.platform.services {
+            if let Some(image) = &service.own_image {
+                manifests.use_image(self.workload_name(&service.name)?, image);
+            }
+        }
         let parts = manifests.parts();
         let mut resolved = Vec::with_capacity(services.len());
         let mut chosen: BTreeMap<&Reference, &Value> = BTreeMap::new();

@@ -375,10 +375,13 @@ pub(super) fn observed(
         note = format!("{note}; a container ended last with {exit} at {}", exit.at);
     }
     let image = workload.image();
-    let id = pods
+    let mut ids = pods
         .iter()
         .filter(|pod| !pod.is_going())
-        .find_map(|pod| pod.image_id());
+        .map(|pod| pod.image_id());
+    let id = ids.clone().flatten().next();
+    let is_digest = |id: &&str| id.starts_with("sha256:") && ids.all(|other| other == Some(*id));
+    let image_digest = id.filter(is_digest).map(str::to_owned);
     Observed {
         image: image.map(|image| match id {
             Some(id) if id != image => format!("{image} ({})", id.get(..19).unwrap_or(id)),
@@ -386,6 +389,7 @@ pub(super) fn observed(
         }),
         // A manifest names its image, and nothing but a registry knows what that stands for.
         image_id: image.map(str::to_owned),
+        image_digest,
         started_at: pods.iter().filter_map(|pod| pod.started_at()).min(),
         restarts: pods.iter().map(|pod| pod.restarts()).sum(),
         instance: newest.map(|pod| format!("pod {}", pod.name())),

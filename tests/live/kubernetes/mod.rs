@@ -6,6 +6,7 @@ mod site;
 mod applying;
 mod chart;
 mod deploying;
+mod images;
 mod nodes;
 mod platforms;
 mod rights;
