@@ -217,6 +217,11 @@ impl PlannedTraffic {
         }
     }
 
+    /// How the last step leaves them.
+    pub fn last(&self) -> Weights {
+        self.then(self.traffic.weights.len())
+    }
+
     pub fn is_last(&self, step: usize) -> bool {
         step + 1 >= self.traffic.weights.len()
     }

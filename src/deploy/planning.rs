@@ -67,6 +67,7 @@ pub fn plan(chosen: &Chosen<'_>, material: Material<'_>) -> Plan {
             .collect(),
         Chosen::Services(loose) => vec![planned_loose(platform, loose)],
     };
+    follow_each_other(&mut phases);
     let deployed = deployed_before(chosen, platform, &material);
     let mut so_far = deployed.clone();
     for phase in &mut phases {
@@ -204,6 +205,27 @@ fn planned(phase: &Phase, material: &Material<'_>) -> PlannedPhase {
         status_word: phase.status_word.clone(),
         expected: phase.expected,
         sums: Sums::default(),
+    }
+}
+
+/// Of two phases that shift the same traffic the later one finds it as the earlier one leaves it.
+fn follow_each_other(phases: &mut [PlannedPhase]) {
+    let mut left: Vec<PlannedTraffic> = Vec::new();
+    for planned in phases.iter_mut().filter_map(|phase| phase.traffic.as_mut()) {
+        let traffic = &planned.traffic;
+        let earlier = left.iter().rev().find_map(|earlier| {
+            let (before, last) = (&earlier.traffic, earlier.last());
+            let is_same = before.virtual_service == traffic.virtual_service;
+            match (&before.from, &before.to) {
+                (from, to) if is_same && (from, to) == (&traffic.from, &traffic.to) => Some(last),
+                (from, to) if is_same && (to, from) == (&traffic.from, &traffic.to) => {
+                    Some(last.turned())
+                }
+                _ => None,
+            }
+        });
+        planned.was = earlier.unwrap_or(planned.was);
+        left.push(planned.clone());
     }
 }
 

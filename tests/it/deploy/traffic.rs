@@ -1,14 +1,15 @@
 //! Requests go over weight by weight and come back before services do, under every fault that can be
 //! scripted.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use openpolicy_mcp::{
     deploy::{
         Deployments, Event, Plan,
         book::Book,
         engine::Driven,
-        plan::{Kind, PlannedTraffic, ShiftBack},
+        passed::{Newest, passed},
+        plan::{ChangeAction, Kind, PlannedTraffic, ShiftBack},
         state::ShiftProgress,
     },
     health::Watch,
@@ -22,6 +23,7 @@ use openpolicy_mcp::{
 use serde_json::json;
 
 use super::{
+    faults::Dice,
     plans::{ask, begin, phase, plan, read, status},
     world::{Shifting, World},
 };
@@ -527,13 +529,13 @@ fn a_plan_without_traffic_is_as_it_was_and_older_plans_open() {
     assert_ne!(with.digest(), without.digest());
 }
 
-/// A platform of one phase with traffic, in the scripted world.
-fn served(folder: &std::path::Path, world: &Arc<World>) -> Arc<Watch> {
+/// A platform of one phase with traffic and more phases, in the scripted world.
+fn served(folder: &std::path::Path, world: &Arc<World>, more: &str) -> Arc<Watch> {
     let file = folder.join("platform.yaml");
-    let text = "platform: p\nruntime: { kubernetes: {} }\nservices: { api-v2: { probe: { process: true } } }\n\
+    let text = "platform: p\nruntime: { kubernetes: {} }\nservices: { api-v2: { probe: { process: true } }, web: { probe: { process: true } } }\n\
                 phases:\n  - name: canary\n    steps: [[api-v2]]\n    gate: { healthy: all, errors_below: 5% }\n    \
                 traffic: { virtual_service: api-vs, from: v1, to: v2, weights: [10, 50, 100], promote: person }\n";
-    std::fs::write(&file, text).expect("a file");
+    std::fs::write(&file, format!("{text}{more}")).expect("a file");
     let trusted = TrustedDigests {
         everything: true,
         ..TrustedDigests::default()
@@ -557,7 +559,7 @@ fn served(folder: &std::path::Path, world: &Arc<World>) -> Arc<Watch> {
 async fn plan_status_and_way_back_tell_the_weights_shortly() {
     let folder = tempfile::tempdir().expect("a folder");
     let world = world();
-    let watch = served(folder.path(), &world);
+    let watch = served(folder.path(), &world, "");
     let context = scripted_platform::context(&watch);
     let plan = call(&context, "plan_deployment", json!({})).await;
     assert_eq!(
@@ -634,4 +636,199 @@ async fn plan_status_and_way_back_tell_the_weights_shortly() {
         refused.contains("phase canary cannot be planned") && refused.contains("no such route"),
         "{refused}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_cannot_be_written_shifts_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut shifted = 0;
+    for at in 2..40 {
+        let path = folder.path().join(format!("{at}.sqlite"));
+        let journal = Arc::new(Journal::open(&path).expect("a journal"));
+        let world = world();
+        let run = begin(&journal, canary(Promote::Gate));
+        let fault = rusqlite::Connection::open(&path).expect("the same file");
+        fault
+            .execute_batch(&format!(
+                "CREATE TRIGGER full BEFORE INSERT ON event WHEN NEW.seq = {at}
+                 BEGIN SELECT RAISE(FAIL, 'no room'); END;"
+            ))
+            .expect("a trigger");
+        let driven = world.drive(&journal, run).await;
+        if matches!(driven, Some(Ok(Driven::Over))) {
+            break;
+        }
+        let known: Vec<Weights> = read(&journal, run)
+            .state
+            .shifted
+            .iter()
+            .flat_map(|one| one.ours.clone())
+            .collect();
+        let now = route(&world);
+        assert!(now == weights(95, 5) || known.contains(&now), "{at}: {now}");
+        shifted += u32::from(now != weights(95, 5));
+        fault.execute_batch("DROP TRIGGER full").expect("it goes");
+        ask(&journal, run, "abort");
+        world.drive(&journal, run).await;
+        assert_eq!(route(&world), weights(95, 5), "{at}");
+        assert_eq!(world.versions().get("api-v2"), None, "{at}");
+    }
+    assert!(shifted >= 6, "{shifted}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn random_schedules_leave_the_requests_where_the_services_are() {
+    let mut ends: BTreeMap<&'static str, u32> = BTreeMap::new();
+    for seed in 0..250 {
+        let mut dice = Dice(seed);
+        let (world, journal) = (world(), journal());
+        let before = world.versions();
+        if dice.roll(5) == 0 {
+            world.things().ill.insert(("api-v2".into(), 2));
+        }
+        if dice.roll(6) == 0 {
+            world.things().held.insert("api-v2".into());
+        }
+        let promote = [Promote::Gate, Promote::Person][dice.roll(2) as usize];
+        let run = begin(&journal, canary(promote));
+        let mut rounds = 0;
+        while !read(&journal, run).state.status.is_over() {
+            rounds += 1;
+            assert!(
+                rounds < 60,
+                "seed {seed} does not end: {}",
+                status(&journal, run)
+            );
+            if rounds > 8 {
+                // The world is mended in the end.
+                world.things().held.clear();
+                world.things().shifts.clear();
+                world.spare();
+                let theirs = route(&world);
+                let is_theirs = theirs == weights(70, 30);
+                if is_theirs {
+                    world.things().routes.insert(ROUTE.into(), weights(95, 5));
+                }
+            } else {
+                world.kill_after(dice.roll(40));
+                match dice.roll(8) {
+                    0 => world.things().shifts.push_back(Shifting::Lost),
+                    1 => world.things().shifts.push_back(Shifting::Unheard),
+                    2 => world.things().shifts.push_back(Shifting::Refused),
+                    3 => world.things().routes_away = 5,
+                    4 if dice.roll(3) == 0 => {
+                        let theirs = Shifting::Overtaken(weights(70, 30));
+                        world.things().shifts.push_back(theirs);
+                    }
+                    _ => {}
+                }
+            }
+            let driven = world.drive(&journal, run).await;
+            if let Some(Err(error)) = &driven {
+                panic!("seed {seed}: {error}");
+            }
+            let state = read(&journal, run).state;
+            // Requests never go to what is not there.
+            let is_there = world.versions().contains_key("api-v2");
+            let is_known = route(&world) == weights(95, 5) || is_there;
+            assert!(
+                is_known,
+                "seed {seed}: {} {:?}",
+                route(&world),
+                state.status
+            );
+            let verbs = ["resume", "resume", "promote", "promote", "abort", "pause"];
+            ask(&journal, run, verbs[dice.roll(6) as usize]);
+        }
+        let end = status(&journal, run);
+        *ends.entry(end).or_default() += 1;
+        match end {
+            "succeeded" => {
+                assert_eq!(route(&world), weights(0, 100), "seed {seed}");
+                assert_eq!(world.versions().get("api-v2"), Some(&2), "seed {seed}");
+            }
+            "rolled_back" | "cancelled" => {
+                assert_eq!(route(&world), weights(95, 5), "seed {seed}");
+                assert_eq!(world.versions(), before, "seed {seed}");
+            }
+            other => panic!("seed {seed} ended as {other}"),
+        }
+    }
+    assert!(
+        ends["succeeded"] > 30 && ends["rolled_back"] > 30,
+        "{ends:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_phases_of_one_route_come_back_one_after_the_other() {
+    let (world, journal) = (world(), journal());
+    let mut first = phase("little", &[&["api-v2"]]);
+    first.traffic = Some(traffic(&[10], Promote::Gate));
+    let mut second = phase("all", &[&["web"]]);
+    second.traffic = Some(PlannedTraffic {
+        was: weights(90, 10),
+        ..traffic(&[100], Promote::Gate)
+    });
+    let mut plan = plan(vec![first, second], 2);
+    plan.triggers.clear();
+    let run = begin(&journal, plan);
+    let worse = async {
+        until(&journal, run, |event| {
+            matches!(event, Event::ShiftEnded { phase: 1, .. })
+        })
+        .await;
+        assert_eq!(route(&world), weights(0, 100));
+        world.things().memory = Some(82.0);
+    };
+    let (driven, ()) = tokio::join!(world.drive(&journal, run), worse);
+    assert!(matches!(driven, Some(Ok(Driven::Over))), "{driven:?}");
+    assert_eq!(status(&journal, run), "rolled_back");
+    let all: Vec<Weights> = world.things().shifted_at.iter().map(|one| one.0).collect();
+    let expected = [(90, 10), (0, 100), (90, 10), (95, 5)];
+    assert_eq!(all, expected.map(|(from, to)| weights(from, to)));
+}
+
+#[tokio::test]
+async fn a_later_phase_finds_the_route_as_the_earlier_one_leaves_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let world = world();
+    let more = "  - { name: back, steps: [[web]], \
+                traffic: { virtual_service: api-vs, from: v2, to: v1, weights: [40, 100] } }\n";
+    let context = scripted_platform::context(&served(folder.path(), &world, more));
+    let plan = call(&context, "plan_deployment", json!({})).await;
+    assert_eq!(
+        plan.rows("phases")[1]["steps"],
+        "web > 40 %, 100 % of api-vs from v2 to v1 (now 0 %), gate between"
+    );
+    // By itself it finds what is there.
+    let alone = call(&context, "plan_deployment", json!({"phases": ["back"]})).await;
+    assert_eq!(
+        alone.rows("phases")[0]["steps"],
+        "web > 40 %, 100 % of api-vs from v2 to v1 (now 5 %), gate between"
+    );
+}
+
+#[test]
+fn images_whose_requests_went_elsewhere_since_have_not_passed() {
+    let newest = Newest {
+        run: 7,
+        state: "succeeded".into(),
+        is_open: false,
+        ended: jiff::Timestamp::UNIX_EPOCH,
+    };
+    let mut plan = canary(Promote::Gate);
+    for change in plan.phases.iter_mut().flat_map(|phase| &mut phase.changes) {
+        change.action = ChangeAction::Keep;
+    }
+    let told = |plan: &Plan| {
+        passed(Some(&newest), plan, &[])
+            .expect_err("no images")
+            .join("\n")
+    };
+    let expected = "`api-vs` gives v2 5 %, and what passed had 100 %";
+    assert!(told(&plan).contains(expected), "{}", told(&plan));
+    let traffic = plan.phases[1].traffic.as_mut().expect("traffic");
+    traffic.was = weights(0, 100);
+    assert!(!told(&plan).contains("api-vs"), "{}", told(&plan));
 }
