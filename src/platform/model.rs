@@ -120,6 +120,20 @@ pub struct Capacity {
     pub external_memory: Option<Bytes>,
 }
 
+/// Something that a cluster has beside the platform, or who deploys to it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClusterPart {
+    Kind,
+    Helm,
+    Istio,
+    /// The namespace is labelled for it.
+    IstioInjection,
+    ArgoCd,
+    PrometheusStack,
+    ExternalSecrets,
+    MetricsServer,
+}
+
 /// What carries the services. `None`: services are only looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum RuntimeKind {
@@ -139,6 +153,8 @@ pub enum RuntimeKind {
         kubeconfig: Option<PathBuf>,
         namespace: String,
         manifests: Vec<PathBuf>,
+        /// What a plan looks for besides.
+        expects: Vec<ClusterPart>,
     },
 }
 

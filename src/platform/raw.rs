@@ -16,7 +16,7 @@ pub use values::{
 };
 
 use super::{
-    model::{Environment, OnDriverLoss, OnFailure, Promote, Severity},
+    model::{ClusterPart, Environment, OnDriverLoss, OnFailure, Promote, Severity},
     quantity::{Bytes, MilliCpu, Percent},
     read::{Named, Placed, Range, Read, Reader, record},
     variables::Expanded,
@@ -111,6 +111,8 @@ record! {
         context: String,
         /// A file; default: `KUBECONFIG`, `~/.kube/config`, the service account of the own pod.
         kubeconfig: String,
+        /// Parts of the cluster that a plan looks for; what is missing is named with its command.
+        expects: Vec<ClusterPart>,
     }
 }
 

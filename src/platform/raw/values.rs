@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::{RawProbe, RawWhen};
 use crate::platform::{
-    model::{Environment, OnDriverLoss, OnFailure, Promote, Severity},
+    model::{ClusterPart, Environment, OnDriverLoss, OnFailure, Promote, Severity},
     problem::quoted,
     quantity::{MilliCpu, NotAQuantity, Percent},
     read::{Placed, Read, Reader, choice, record},
@@ -35,6 +35,18 @@ choice! {
     Promote {
         "gate" => Self::Gate,
         "person" => Self::Person,
+    }
+}
+choice! {
+    ClusterPart {
+        "kind" => Self::Kind,
+        "helm" => Self::Helm,
+        "istio" => Self::Istio,
+        "istio-injection" => Self::IstioInjection,
+        "argocd" => Self::ArgoCd,
+        "prometheus-stack" => Self::PrometheusStack,
+        "external-secrets" => Self::ExternalSecrets,
+        "metrics-server" => Self::MetricsServer,
     }
 }
 choice! {

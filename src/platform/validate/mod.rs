@@ -395,6 +395,12 @@ fn runtime(raw: &RawPlatform, folder: &Path, reader: &mut Reader<'_>) -> Runtime
             kubeconfig: text(&kubernetes.value.kubeconfig).map(|path| folder.join(path)),
             namespace: text(&kubernetes.value.namespace).unwrap_or_else(|| "default".to_owned()),
             manifests: paths(&kubernetes.value.manifests),
+            expects: kubernetes
+                .value
+                .expects
+                .as_ref()
+                .map(|expects| expects.value.clone())
+                .unwrap_or_default(),
         }
     } else if runtime.process.is_some() {
         RuntimeKind::Process

@@ -15,6 +15,7 @@ mod kubeconfig;
 mod logs;
 mod manifests;
 mod nodes;
+mod parts;
 mod resolve;
 mod restore;
 mod rights;
@@ -41,7 +42,7 @@ use super::{
 };
 use crate::platform::{
     Platform, Service, ServiceName,
-    model::{Environment, RuntimeKind, Traffic},
+    model::{ClusterPart, Environment, RuntimeKind, Traffic},
 };
 
 /// Questions to the API server at the same time.
@@ -55,6 +56,8 @@ pub struct KubernetesRuntime {
     platform: Arc<Platform>,
     namespace: String,
     manifests: Vec<PathBuf>,
+    context: Option<String>,
+    expects: Vec<ClusterPart>,
     cluster: Cluster,
 }
 
@@ -67,6 +70,7 @@ impl KubernetesRuntime {
             kubeconfig,
             namespace,
             manifests,
+            expects,
         } = &platform.runtime
         else {
             return Err(Problem::failed(
@@ -85,6 +89,8 @@ impl KubernetesRuntime {
         Ok(Self {
             namespace: namespace.clone(),
             manifests: manifests.clone(),
+            context: context.clone(),
+            expects: expects.clone(),
             cluster: Cluster::new(address),
             platform,
         })

@@ -208,6 +208,7 @@ impl KubernetesRuntime {
             ),
             Err(problem) => ready("namespace created", None, Some(problem.to_string())),
         });
+        list.extend(self.expected_parts().await);
         let references: BTreeSet<Reference> = configurations
             .iter()
             .flat_map(Configuration::references)

@@ -82,7 +82,7 @@ impl Release {
             CHART,
             "--wait",
             "--timeout",
-            "90s",
+            "240s",
         ];
         self.helm(&[&wait, values].concat())
     }
@@ -146,7 +146,7 @@ fn it_is_linted_installed_upgraded_and_rolled_back() {
     let image = &seen["spec"]["template"]["spec"]["containers"][0]["image"];
     assert_eq!(image, "openpolicy-mcp:0.1.0", "{seen:#}");
 
-    release.helm(&["rollback", "one", "1", "--wait", "--timeout", "90s"]);
+    release.helm(&["rollback", "one", "1", "--wait", "--timeout", "240s"]);
     assert_eq!(release.stateful_set()["status"]["readyReplicas"], 1);
     assert_eq!(release.object(&format!("poddisruptionbudget/{NAME}")), None);
     release.helm(&["uninstall", "one", "--wait"]);
@@ -204,7 +204,9 @@ fn the_plain_manifests_are_what_the_chart_makes() {
 fn in_pod(namespace: &str) -> TempDir {
     let folder = reference("kubernetes", namespace);
     let text = fs::read_to_string(folder.path().join("cluster.yaml")).expect("a file");
-    let text = text.replace(&format!(", context: kind-{namespace}"), "");
+    let context = format!("    context: kind-{namespace}\n");
+    assert!(text.contains(&context), "{text}");
+    let text = text.replace(&context, "");
     fs::write(folder.path().join("platform.yaml"), text).expect("a file");
     folder
 }

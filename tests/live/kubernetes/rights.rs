@@ -102,6 +102,80 @@ fn in_a_pod_its_service_account_acts_with_the_rights_that_it_was_given() {
 
 #[test]
 #[ignore = "builds a control plane: ./run test kubernetes"]
+fn a_part_that_is_missing_is_named_with_its_command() {
+    let cluster = cluster::shared();
+    let manifests = deployment("api", "api:1", "replicas: 1");
+    let site = Site::with(cluster, &manifests, PHASES);
+    site.change("platform.yaml", |text| {
+        let expects = "expects: [helm, istio-injection, argocd, prometheus-stack, external-secrets], context: test";
+        text.replace("context: test", expects)
+    });
+    let mut server = site.server();
+    let missing = |server: &mut crate::docker::client::server::Server| {
+        let plan = ask(server, "plan_deployment", json!({}));
+        let rows = plan["checks"]["rows"].as_array().expect("checks").clone();
+        let missing = rows.into_iter().filter(|row| row[1] == "no");
+        missing
+            .map(|row| {
+                (
+                    row[0].as_str().expect("a name").to_owned(),
+                    row[2].to_string(),
+                )
+            })
+            .collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let found = missing(&mut server);
+    for (check, command) in [
+        ("Helm installed", "get.helm.sh"),
+        (
+            "Istio injection on",
+            &format!(
+                "kubectl label namespace {} istio-injection=enabled",
+                site.namespace
+            ),
+        ),
+        (
+            "GitOps operational",
+            "argo-cd/stable/manifests/install.yaml",
+        ),
+        ("Prometheus stack installed", "kube-prometheus-stack"),
+        (
+            "external secrets installed",
+            "helm install external-secrets",
+        ),
+    ] {
+        assert!(found[check].contains(command), "{check}: {found:#?}");
+    }
+    cluster.kubectl(&[
+        "label",
+        "namespace",
+        &site.namespace,
+        "istio-injection=enabled",
+    ]);
+    cluster.apply(
+        "default",
+        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n\
+         metadata: { name: externalsecrets.external-secrets.io }\nspec:\n  group: external-secrets.io\n  \
+         scope: Namespaced\n  names: { plural: externalsecrets, kind: ExternalSecret }\n  versions:\n  \
+         - { name: v1, served: true, storage: true, schema: { openAPIV3Schema: { type: object } } }\n",
+    );
+    cluster.kubectl(&[
+        "wait",
+        "--for=condition=Established",
+        "crd/externalsecrets.external-secrets.io",
+        "--timeout=60s",
+    ]);
+    let found = missing(&mut server);
+    assert!(!found.contains_key("Istio injection on"), "{found:#?}");
+    assert!(
+        !found.contains_key("external secrets installed"),
+        "{found:#?}"
+    );
+    assert!(found.contains_key("GitOps operational"), "{found:#?}");
+}
+
+#[test]
+#[ignore = "builds a control plane: ./run test kubernetes"]
 fn a_command_that_gives_credentials_reads_nothing_of_what_the_client_says() {
     let cluster = cluster::shared();
     let namespace = cluster.namespace();
