@@ -20,7 +20,7 @@ use openpolicy_mcp::platform::{
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Every platform file below `platforms/`.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "metadata/platform.yaml",
     "kubernetes/platform.yaml",
     "kubernetes/cluster.yaml",
@@ -30,6 +30,7 @@ const FILES: [&str; 9] = [
     "environments/cluster-production.yaml",
     "v4/platform.yaml",
     "planned/platform.yaml",
+    "planned/cluster.yaml",
 ];
 
 /// Those of them that Compose files carry.
