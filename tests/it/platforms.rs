@@ -31,6 +31,7 @@ const FILES: [&str; 10] = [
     "environments/cluster-production.yaml",
     "v4/platform.yaml",
     "planned/platform.yaml",
+    "planned/cluster.yaml",
 ];
 
 /// Those of them that Compose files carry.
