@@ -20,7 +20,7 @@ use openpolicy_mcp::platform::{
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Every platform file below `platforms/`.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "metadata/platform.yaml",
     "kubernetes/platform.yaml",
     "kubernetes/cluster.yaml",
