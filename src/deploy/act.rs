@@ -2,6 +2,7 @@
 
 mod gates;
 mod hooks;
+mod traffic;
 mod way_back;
 
 use std::{sync::Arc, time::Duration};
@@ -62,6 +63,8 @@ impl Act<'_> {
             Action::HookIsUnknown { hook } => self.hook_is_unknown(hook)?,
             Action::Apply { phase, step } => self.apply(phase, step).await?,
             Action::AwaitReady { phase, step } => self.await_ready(phase, step).await?,
+            Action::Shift { phase, step } => self.shift(phase, step).await?,
+            Action::ShiftGate { phase, step } => self.shift_gate(phase, step).await?,
             Action::Gate { phase } => self.gate(phase).await?,
             Action::EndPhase { phase } => self.book.write(Event::PhaseEnded { phase })?,
             Action::RollBack { reason } => self.book.write(Event::RollbackBegun {
@@ -72,6 +75,7 @@ impl Act<'_> {
                 by: super::BY_THE_FILE.into(),
                 reason,
             })?,
+            Action::Unshift { index } => self.unshift(index).await?,
             Action::Restore(restore) => self.restore(&restore).await?,
             Action::AwaitRestored => self.await_restored().await?,
             Action::Stuck { reason } => self.book.write(Event::Stuck { reason })?,

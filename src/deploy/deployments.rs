@@ -85,6 +85,9 @@ pub enum DeployError {
         run: i64,
         reason: String,
     },
+    /// The traffic of a phase cannot be shifted.
+    #[error("phase {phase} cannot be planned: {problem}")]
+    NoTraffic { phase: String, problem: Problem },
     #[error("run {run}: {reason}")]
     NothingToDo { run: i64, reason: String },
     #[error(
@@ -321,9 +324,11 @@ impl Deployments {
             return Ok(None);
         };
         let reading = self.reading(open.id).await?;
-        let touched = &reading.state.touched;
-        let is_all = touched.len() == plan.restores.len()
-            && plan.restores.iter().all(|restore| restore.run == open.id);
+        let state = &reading.state;
+        let is_all = state.touched.len() == plan.restores.len()
+            && state.shifted.len() == plan.shifts.len()
+            && plan.restores.iter().all(|restore| restore.run == open.id)
+            && plan.shifts.iter().all(|shift| shift.run == open.id);
         Ok(is_all.then_some(open.id))
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::gate::ConditionReading;
 use crate::{
     platform::ServiceName,
-    runtime::{Before, RunningCommand},
+    runtime::{Before, RunningCommand, Weights},
 };
 
 /// One entry. The names are part of a format that is kept: new ones may be added.
@@ -92,6 +92,26 @@ pub enum Event {
         /// A person let it pass, who and why.
         promoted: Option<String>,
     },
+    /// The requests of a route are about to be divided otherwise; how they were.
+    ShiftBegun {
+        phase: usize,
+        step: usize,
+        was: Weights,
+        then: Weights,
+    },
+    /// They are divided so.
+    ShiftEnded {
+        phase: usize,
+        step: usize,
+    },
+    /// The gate held at the weight of a step that is not the last one.
+    ShiftPassed {
+        phase: usize,
+        step: usize,
+        readings: Vec<ConditionReading>,
+        /// A person let the next weight come, who and why.
+        promoted: Option<String>,
+    },
     PhaseFailed {
         phase: usize,
         reason: String,
@@ -115,6 +135,19 @@ pub enum Event {
     RollbackBegun {
         by: String,
         reason: String,
+    },
+    /// The requests of a route are about to be divided as they were before; which of them that the
+    /// run takes back.
+    UnshiftBegun {
+        index: usize,
+        /// How they are divided now.
+        now: Option<Weights>,
+    },
+    UnshiftEnded {
+        index: usize,
+        /// What it came to.
+        outcome: String,
+        problem: Option<String>,
     },
     /// A service is about to be taken back.
     RestoreBegun {

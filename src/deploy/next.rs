@@ -5,11 +5,11 @@
 
 use super::{
     event::{EndState, HookAt, HookOutcome, HookPlace},
-    plan::{Kind, Plan, Restore},
+    plan::{Kind, Plan, PlannedPhase, Restore},
     rollback,
-    state::{Failure, PhaseProgress, RunState, Status, StepProgress},
+    state::{Failure, PhaseProgress, RunState, ShiftProgress, Status, StepProgress},
 };
-use crate::platform::model::OnFailure;
+use crate::platform::model::{OnFailure, Promote};
 
 /// What a driver does next.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +42,16 @@ pub enum Action {
         phase: usize,
         step: usize,
     },
+    /// Divides requests as a step of the traffic says.
+    Shift {
+        phase: usize,
+        step: usize,
+    },
+    /// The gate between this step of the traffic and the next one.
+    ShiftGate {
+        phase: usize,
+        step: usize,
+    },
     Gate {
         phase: usize,
     },
@@ -53,6 +63,10 @@ pub enum Action {
     },
     Pause {
         reason: String,
+    },
+    /// Divides requests as they were, before any service is taken back.
+    Unshift {
+        index: usize,
     },
     Restore(Box<Restore>),
     /// Everything is taken back: are the services that ran before well again?
@@ -156,10 +170,45 @@ fn next_of_phase(plan: &Plan, state: &RunState, at: usize) -> Action {
     if let Some(action) = next_hook(progress, at, HookPlace::After) {
         return action;
     }
+    if let Some(action) = next_shift(planned, progress, at) {
+        return action;
+    }
     if !progress.is_gate_passed {
         return Action::Gate { phase: at };
     }
     Action::EndPhase { phase: at }
+}
+
+/// What is next of the traffic of a phase; none where the last weight is set: the gate of the phase
+/// is the gate of that one.
+fn next_shift(planned: &PlannedPhase, progress: &PhaseProgress, phase: usize) -> Option<Action> {
+    let traffic = planned.traffic.as_ref()?;
+    for (step, shift) in progress.shifts.iter().enumerate() {
+        match shift {
+            ShiftProgress::Waiting | ShiftProgress::Begun => {
+                return Some(Action::Shift { phase, step });
+            }
+            _ if traffic.is_last(step) => return None,
+            ShiftProgress::Ended => return Some(Action::ShiftGate { phase, step }),
+            ShiftProgress::Held if traffic.traffic.promote == Promote::Person => {
+                // What came after it was let come by somebody.
+                let is_last = progress.last_shift().is_some_and(|(last, _)| last == step);
+                if is_last {
+                    return Some(Action::Pause {
+                        reason: format!(
+                            "{} has {} % of {}: `promote` goes on to {} %",
+                            traffic.traffic.to,
+                            traffic.traffic.weight(step),
+                            traffic.traffic.virtual_service,
+                            traffic.traffic.weight(step + 1)
+                        ),
+                    });
+                }
+            }
+            ShiftProgress::Held | ShiftProgress::Passed => {}
+        }
+    }
+    None
 }
 
 fn next_hook(progress: &PhaseProgress, phase: usize, place: HookPlace) -> Option<Action> {
@@ -216,6 +265,22 @@ fn after_failure(plan: &Plan, state: &RunState, failure: &Failure) -> Action {
 }
 
 fn next_of_rollback(plan: &Plan, run: i64, state: &RunState) -> Action {
+    // Requests go back to where they were before what answers them goes.
+    let shifts = state.to_unshift(plan, run);
+    for (index, shift) in shifts.iter().enumerate() {
+        match state.unshifted.get(&index) {
+            None => return Action::Unshift { index },
+            Some(Some(problem)) => {
+                return Action::Stuck {
+                    reason: format!(
+                        "the traffic of {} was not taken back, and so no service was: {problem}",
+                        shift.traffic.virtual_service
+                    ),
+                };
+            }
+            Some(None) => {}
+        }
+    }
     let restores = state.to_restore(plan, run);
     if let Some(restore) = restores
         .iter()
@@ -233,7 +298,7 @@ fn next_of_rollback(plan: &Plan, run: i64, state: &RunState) -> Action {
             reason: format!("not taken back: {}", failed.join("; ")),
         };
     }
-    let is_nothing = restores.is_empty() && plan.kind == Kind::Deploy;
+    let is_nothing = restores.is_empty() && shifts.is_empty() && plan.kind == Kind::Deploy;
     if is_nothing {
         return Action::End {
             state: EndState::Cancelled,

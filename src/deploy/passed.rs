@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::plan::{ChangeAction, Plan};
+use super::plan::{ChangeAction, Plan, PlannedTraffic};
 use crate::{
     platform::ServiceName,
     runtime::{Observed, ServiceState},
@@ -66,6 +66,7 @@ pub fn passed(
             }
         }
     }
+    why_not.extend(elsewhere(plan));
     if !why_not.is_empty() {
         return Err(why_not);
     }
@@ -75,6 +76,41 @@ pub fn passed(
         target: plan.target.clone(),
         images,
     })
+}
+
+/// Routes that are divided otherwise than the last phase that shifts them leaves them.
+fn elsewhere(plan: &Plan) -> Vec<String> {
+    let all: Vec<&PlannedTraffic> = plan
+        .phases
+        .iter()
+        .filter_map(|phase| phase.traffic.as_ref())
+        .collect();
+    let of_route = |one: &PlannedTraffic, other: &PlannedTraffic| {
+        one.traffic.virtual_service == other.traffic.virtual_service
+    };
+    let mut told = Vec::new();
+    for (at, last) in all.iter().enumerate() {
+        let has_later = all.iter().skip(at + 1).any(|later| of_route(later, last));
+        // The first one found it as it is now.
+        let first = all.iter().find(|first| of_route(first, last));
+        let (false, Some(first)) = (has_later, first) else {
+            continue;
+        };
+        let now = match first.traffic.from == last.traffic.from {
+            true => first.was,
+            false => first.was.turned(),
+        };
+        if now != last.last() {
+            told.push(format!(
+                "`{}` gives {} {} %, and what passed had {} %",
+                last.traffic.virtual_service,
+                last.traffic.to,
+                now.percent(),
+                last.last().percent()
+            ));
+        }
+    }
+    told
 }
 
 /// The image of a service with the digest that its instances have.

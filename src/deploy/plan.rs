@@ -13,9 +13,9 @@ use crate::{
     digest::hex,
     platform::{
         Bytes, MilliCpu, Percent, ServiceName,
-        model::{Condition, Database, Environment, OnDriverLoss, OnFailure},
+        model::{Condition, Database, Environment, OnDriverLoss, OnFailure, Traffic},
     },
-    runtime::{Before, Desired},
+    runtime::{Before, Desired, Weights},
 };
 
 /// How long a plan may be used: what it was made from changes.
@@ -52,6 +52,9 @@ pub struct Plan {
     pub backups: Vec<Database>,
     /// What is taken back, in this order.
     pub restores: Vec<Restore>,
+    /// Traffic that is taken back, before any service, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shifts: Vec<ShiftBack>,
     pub warnings: Vec<String>,
     pub preflight: Vec<Check>,
     /// Services that were not well when this was planned: no rollback is held up by them.
@@ -78,6 +81,9 @@ pub struct PlannedPhase {
     pub window: Duration,
     pub before: Vec<PlannedHook>,
     pub after: Vec<PlannedHook>,
+    /// How requests go over to what the phase started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<PlannedTraffic>,
     pub on_failure: OnFailure,
     pub on_driver_loss: OnDriverLoss,
     pub needs_approval: bool,
@@ -188,6 +194,52 @@ impl fmt::Debug for PlannedHook {
     }
 }
 
+/// Requests that go over, as the platform file says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedTraffic {
+    pub traffic: Traffic,
+    /// How they were divided when this was planned: the first shift finds them so, or somebody
+    /// changed them.
+    pub was: Weights,
+}
+
+impl PlannedTraffic {
+    /// How they are divided at a step.
+    pub fn then(&self, step: usize) -> Weights {
+        Weights::of(self.traffic.weight(step))
+    }
+
+    /// How a step finds them, where nobody but the run changed them.
+    pub fn before(&self, step: usize) -> Weights {
+        match step.checked_sub(1) {
+            None => self.was,
+            Some(earlier) => self.then(earlier),
+        }
+    }
+
+    /// How the last step leaves them.
+    pub fn last(&self) -> Weights {
+        self.then(self.traffic.weights.len())
+    }
+
+    pub fn is_last(&self, step: usize) -> bool {
+        step + 1 >= self.traffic.weights.len()
+    }
+}
+
+/// Requests that are divided again as they were before a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShiftBack {
+    pub traffic: Traffic,
+    /// The phase that shifted them.
+    pub phase: String,
+    pub before: Weights,
+    /// What the run set, or may have set: how they are divided otherwise is somebody else's doing.
+    pub ours: Vec<Weights>,
+    /// The run that recorded it.
+    pub run: i64,
+}
+
 /// A service that is taken back to what it was before a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Restore {
@@ -243,6 +295,10 @@ impl Plan {
             for change in &phase.changes {
                 add(change.action.as_str());
             }
+            // Plans without traffic keep the digest that they had.
+            if let Some(traffic) = &phase.traffic {
+                add(&serde_json::to_string(traffic).unwrap_or_default());
+            }
         }
         add(&serde_json::to_string(&self.triggers).unwrap_or_default());
         for desired in &self.desired {
@@ -253,6 +309,9 @@ impl Plan {
         for restore in &self.restores {
             add(&restore.service.0);
             add(&restore.run.to_string());
+        }
+        for shift in &self.shifts {
+            add(&serde_json::to_string(shift).unwrap_or_default());
         }
         let short = &hex(&hash.finalize())[..12];
         format!("{}-{short}", self.id)

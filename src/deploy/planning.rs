@@ -8,8 +8,8 @@ use secrecy::ExposeSecret as _;
 use super::{
     checks::{self, Facts},
     plan::{
-        ChangeAction, Kind, Plan, PlannedAction, PlannedHook, PlannedPhase, Restore, ServiceChange,
-        Sums, VALID_FOR,
+        ChangeAction, Kind, Plan, PlannedAction, PlannedHook, PlannedPhase, PlannedTraffic,
+        Restore, ServiceChange, ShiftBack, Sums, VALID_FOR,
     },
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
         Percent, Phase, Platform, Service, ServiceName,
         model::{Capacity, Database, Hook, HookAction, OnDriverLoss, OnFailure, RuntimeKind},
     },
-    runtime::{Desired, Exit, Observed, ServiceState},
+    runtime::{Desired, Divided, Exit, Observed, ServiceState},
     store::journal::Left,
 };
 
@@ -32,6 +32,8 @@ pub struct Material<'a> {
     pub desired: Vec<Desired>,
     /// For all services of the platform.
     pub observed: Result<Vec<Observed>, String>,
+    /// The routes of the phases that shift traffic, as they are now, by the name of the phase.
+    pub routes: BTreeMap<String, Divided>,
     /// What earlier runs left.
     pub left: BTreeMap<String, Left>,
     /// Services that are not well now.
@@ -59,9 +61,13 @@ const LOOSE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 pub fn plan(chosen: &Chosen<'_>, material: Material<'_>) -> Plan {
     let platform = material.platform;
     let mut phases: Vec<PlannedPhase> = match chosen {
-        Chosen::Phases(phases) => phases.iter().map(|phase| planned(phase)).collect(),
+        Chosen::Phases(phases) => phases
+            .iter()
+            .map(|phase| planned(phase, &material))
+            .collect(),
         Chosen::Services(loose) => vec![planned_loose(platform, loose)],
     };
+    follow_each_other(&mut phases);
     let deployed = deployed_before(chosen, platform, &material);
     let mut so_far = deployed.clone();
     for phase in &mut phases {
@@ -99,6 +105,7 @@ pub fn plan(chosen: &Chosen<'_>, material: Material<'_>) -> Plan {
         trigger_window: platform.rollback_window,
         backups,
         restores: Vec::new(),
+        shifts: Vec::new(),
         warnings,
         preflight,
         unwell: material.unwell,
@@ -133,7 +140,7 @@ fn backups(platform: &Platform, phases: &[PlannedPhase], material: &Material<'_>
 pub fn plan_of_rollback(
     platform: &Platform,
     target: String,
-    restores: Vec<Restore>,
+    (restores, shifts): (Vec<Restore>, Vec<ShiftBack>),
     unwell: Vec<ServiceName>,
     now: Timestamp,
 ) -> Plan {
@@ -165,13 +172,15 @@ pub fn plan_of_rollback(
         trigger_window: platform.rollback_window,
         backups: Vec::new(),
         restores,
+        shifts,
         warnings,
         preflight: Vec::new(),
         unwell,
     }
 }
 
-fn planned(phase: &Phase) -> PlannedPhase {
+fn planned(phase: &Phase, material: &Material<'_>) -> PlannedPhase {
+    let route = material.routes.get(&phase.name);
     PlannedPhase {
         name: phase.name.clone(),
         steps: phase.steps.clone(),
@@ -182,12 +191,41 @@ fn planned(phase: &Phase) -> PlannedPhase {
         window: phase.window,
         before: phase.before.iter().filter_map(hook).collect(),
         after: phase.after.iter().filter_map(hook).collect(),
+        traffic: phase
+            .traffic
+            .clone()
+            .zip(route)
+            .map(|(traffic, route)| PlannedTraffic {
+                traffic,
+                was: route.weights,
+            }),
         on_failure: phase.on_failure,
         on_driver_loss: phase.on_driver_loss,
         needs_approval: phase.needs_approval,
         status_word: phase.status_word.clone(),
         expected: phase.expected,
         sums: Sums::default(),
+    }
+}
+
+/// Of two phases that shift the same traffic the later one finds it as the earlier one leaves it.
+fn follow_each_other(phases: &mut [PlannedPhase]) {
+    let mut left: Vec<PlannedTraffic> = Vec::new();
+    for planned in phases.iter_mut().filter_map(|phase| phase.traffic.as_mut()) {
+        let traffic = &planned.traffic;
+        let earlier = left.iter().rev().find_map(|earlier| {
+            let (before, last) = (&earlier.traffic, earlier.last());
+            let is_same = before.virtual_service == traffic.virtual_service;
+            match (&before.from, &before.to) {
+                (from, to) if is_same && (from, to) == (&traffic.from, &traffic.to) => Some(last),
+                (from, to) if is_same && (to, from) == (&traffic.from, &traffic.to) => {
+                    Some(last.turned())
+                }
+                _ => None,
+            }
+        });
+        planned.was = earlier.unwrap_or(planned.was);
+        left.push(planned.clone());
     }
 }
 
@@ -202,6 +240,7 @@ fn planned_loose(platform: &Platform, loose: &Loose) -> PlannedPhase {
         window: platform.rollback_window,
         before: Vec::new(),
         after: Vec::new(),
+        traffic: None,
         on_failure: OnFailure::default(),
         on_driver_loss: OnDriverLoss::default(),
         needs_approval: false,

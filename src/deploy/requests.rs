@@ -4,7 +4,7 @@ use super::{
     book::Book,
     event::{EndState, Event, HookOutcome, Way},
     plan::Kind,
-    state::Status,
+    state::{PhaseProgress, Status},
 };
 use crate::store::{JournalError, journal::Request};
 
@@ -157,6 +157,34 @@ fn promote(book: &Book, by: String, reason: Option<String>) -> Result<(), Journa
             text: "no phase is at work: nothing was promoted".into(),
         });
     };
+    let promoted = match &reason {
+        Some(reason) => format!("by {by}: {reason}"),
+        None => format!("by {by}"),
+    };
+    let readings = book
+        .state()
+        .phases
+        .get(phase)
+        .map(|one| one.readings.clone())
+        .unwrap_or_default();
+    let shift = {
+        let state = book.state();
+        state
+            .phases
+            .get(phase)
+            .and_then(PhaseProgress::shift_to_promote)
+    };
+    if let Some(step) = shift {
+        if status != Status::Running {
+            book.write(Event::Resumed { by, reason })?;
+        }
+        return book.write(Event::ShiftPassed {
+            phase,
+            step,
+            readings,
+            promoted: Some(promoted),
+        });
+    }
     let is_at_gate = {
         let state = book.state();
         state
@@ -169,16 +197,6 @@ fn promote(book: &Book, by: String, reason: Option<String>) -> Result<(), Journa
             text: "no gate is held: nothing was promoted".into(),
         });
     }
-    let promoted = match &reason {
-        Some(reason) => format!("by {by}: {reason}"),
-        None => format!("by {by}"),
-    };
-    let readings = book
-        .state()
-        .phases
-        .get(phase)
-        .map(|one| one.readings.clone())
-        .unwrap_or_default();
     if status != Status::Running {
         book.write(Event::Resumed { by, reason })?;
     }
@@ -191,7 +209,10 @@ fn promote(book: &Book, by: String, reason: Option<String>) -> Result<(), Journa
 }
 
 fn abort(book: &Book, by: String, reason: String) -> Result<(), JournalError> {
-    let is_untouched = book.state().touched.is_empty() && book.plan.kind == Kind::Deploy;
+    let is_untouched = {
+        let state = book.state();
+        state.touched.is_empty() && state.shifted.is_empty() && book.plan.kind == Kind::Deploy
+    };
     match is_untouched {
         true => book.write(Event::Ended {
             state: EndState::Cancelled,

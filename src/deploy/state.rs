@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use super::{
     event::{Baseline, EndState, Entry, Event, HookAt, HookOutcome, HookPlace, ServiceEnd},
     gate::ConditionReading,
-    plan::{Kind, Plan, Restore},
+    plan::{Kind, Plan, Restore, ShiftBack},
 };
 use crate::{
     platform::ServiceName,
-    runtime::{Before, RunningCommand},
+    runtime::{Before, RunningCommand, Weights},
 };
 
 /// What a run is.
@@ -70,6 +70,10 @@ pub struct RunState {
     pub phases: Vec<PhaseProgress>,
     /// What services were before this run touched them, in the order in which it did.
     pub touched: Vec<Touched>,
+    /// How requests were divided before this run shifted them, in the order in which it did.
+    pub shifted: Vec<Shifted>,
+    /// Of what is shifted back, by its place: what went wrong with it.
+    pub unshifted: BTreeMap<usize, Option<String>>,
     /// Services that were taken back, and what went wrong with them.
     pub restored: BTreeMap<ServiceName, Option<String>>,
     /// The service that is being taken back.
@@ -113,6 +117,8 @@ pub struct PhaseProgress {
     pub is_approved: bool,
     pub steps: Vec<StepProgress>,
     pub services: Vec<ServiceEnd>,
+    /// One for each weight of its traffic.
+    pub shifts: Vec<ShiftProgress>,
     pub gate_began_at: Option<Timestamp>,
     pub is_gate_passed: bool,
     pub promoted: Option<String>,
@@ -129,6 +135,49 @@ impl PhaseProgress {
         let (begun, ended) = (self.begun_at?, self.ended_at?);
         Duration::try_from(ended.duration_since(begun)).ok()
     }
+
+    /// The last weight that was begun.
+    pub fn last_shift(&self) -> Option<(usize, ShiftProgress)> {
+        let mut begun = self.shifts.iter().copied().enumerate();
+        begun.rfind(|(_, progress)| *progress != ShiftProgress::Waiting)
+    }
+
+    /// The weight past which a person can let it go: its gate is held, or waits for them. At the last
+    /// one it is the gate of the phase itself.
+    pub fn shift_to_promote(&self) -> Option<usize> {
+        let (step, progress) = self.last_shift()?;
+        let is_at_gate = match progress {
+            ShiftProgress::Held => true,
+            ShiftProgress::Ended => self.gate_began_at.is_some(),
+            _ => false,
+        };
+        (is_at_gate && step + 1 < self.shifts.len()).then_some(step)
+    }
+}
+
+/// How far one weight is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum ShiftProgress {
+    #[default]
+    Waiting,
+    /// Set, or about to be.
+    Begun,
+    /// Set.
+    Ended,
+    /// The gate held at it.
+    Held,
+    /// A person let it pass.
+    Passed,
+}
+
+/// Requests that a phase divided otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shifted {
+    pub phase: usize,
+    /// How they were divided before the first shift.
+    pub before: Weights,
+    /// What was set, or may have been.
+    pub ours: Vec<Weights>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -157,6 +206,13 @@ impl RunState {
             steps: vec![StepProgress::Waiting; phase.steps.len()],
             before: vec![None; phase.before.len()],
             after: vec![None; phase.after.len()],
+            shifts: vec![
+                ShiftProgress::Waiting;
+                phase
+                    .traffic
+                    .as_ref()
+                    .map_or(0, |one| one.traffic.weights.len())
+            ],
             ..PhaseProgress::default()
         });
         let mut state = Self {
@@ -167,6 +223,8 @@ impl RunState {
             ended_at: None,
             phases: phases.collect(),
             touched: Vec::new(),
+            shifted: Vec::new(),
+            unshifted: BTreeMap::new(),
             restored: BTreeMap::new(),
             restoring: None,
             rollback: (plan.kind == Kind::RollBack).then(String::new),
@@ -257,6 +315,9 @@ impl RunState {
                 self.open_hook = None;
                 self.status = Status::RollingBack;
             }
+            Event::UnshiftEnded { index, problem, .. } => {
+                self.unshifted.insert(*index, problem.clone());
+            }
             Event::RestoreBegun { service, .. } => self.restoring = Some(service.clone()),
             Event::RestoreEnded {
                 service, problem, ..
@@ -279,7 +340,7 @@ impl RunState {
                 self.status = Status::Stuck;
                 self.reason = Some(reason.clone());
             }
-            Event::Note { .. } => {}
+            Event::Note { .. } | Event::UnshiftBegun { .. } => {}
             _ => self.take_of_phase(entry),
         }
     }
@@ -339,6 +400,39 @@ impl RunState {
                 phase.baseline = *baseline;
                 phase.promoted.clone_from(promoted);
             }),
+            Event::ShiftBegun {
+                phase,
+                step,
+                was,
+                then,
+            } => {
+                match self.shifted.iter_mut().find(|one| one.phase == *phase) {
+                    // How it was before the first shift is how it goes back.
+                    Some(shifted) => shifted.ours.push(*then),
+                    None => self.shifted.push(Shifted {
+                        phase: *phase,
+                        before: *was,
+                        ours: vec![*then],
+                    }),
+                }
+                self.with_shift(*phase, *step, ShiftProgress::Begun);
+            }
+            Event::ShiftEnded { phase, step } => {
+                self.with_shift(*phase, *step, ShiftProgress::Ended);
+            }
+            Event::ShiftPassed {
+                phase,
+                step,
+                readings,
+                promoted,
+            } => {
+                let progress = match promoted {
+                    Some(_) => ShiftProgress::Passed,
+                    None => ShiftProgress::Held,
+                };
+                self.with_shift(*phase, *step, progress);
+                self.with(*phase, |phase| phase.readings.clone_from(readings));
+            }
             Event::PhaseFailed {
                 phase,
                 reason,
@@ -363,17 +457,26 @@ impl RunState {
     }
 
     fn resume(&mut self, reason: Option<&str>) {
+        match reason {
+            Some(reason) => self.reason = Some(reason.to_owned()),
+            // Nobody waits any more for what stands there.
+            None if self.held_shift().is_some() => self.reason = None,
+            None => {}
+        }
         self.is_paused = false;
         self.failure = None;
-        if let Some(reason) = reason {
-            self.reason = Some(reason.to_owned());
-        }
+        self.unshifted.retain(|_, problem| problem.is_none());
         // What failed is tried again: the step that was not ready, the gate from its beginning,
         // what could not be taken back.
         self.restored.retain(|_, problem| problem.is_none());
         for phase in self.phases.iter_mut().filter(|one| one.ended_at.is_none()) {
             phase.failure = None;
             phase.gate_began_at = None;
+            if let Some((step, ShiftProgress::Held)) = phase.last_shift()
+                && let Some(shift) = phase.shifts.get_mut(step)
+            {
+                *shift = ShiftProgress::Ended;
+            }
             for step in &mut phase.steps {
                 if *step == StepProgress::Ended {
                     *step = StepProgress::Begun;
@@ -434,6 +537,25 @@ impl RunState {
         });
     }
 
+    /// Each weight has a gate of its own.
+    fn with_shift(&mut self, phase: usize, step: usize, progress: ShiftProgress) {
+        self.with(phase, |phase| {
+            phase.gate_began_at = None;
+            if let Some(shift) = phase.shifts.get_mut(step) {
+                *shift = progress;
+            }
+        });
+    }
+
+    /// The phase and the weight at which a paused run waits for a person to let the next one come.
+    pub fn held_shift(&self) -> Option<(usize, usize)> {
+        let phase = self.phase_at_work().filter(|_| self.is_paused)?;
+        match self.phases.get(phase)?.last_shift()? {
+            (step, ShiftProgress::Held) if self.failure.is_none() => Some((phase, step)),
+            _ => None,
+        }
+    }
+
     /// A hook that a person has to speak about: it failed, or nobody knows whether it ran.
     pub fn unfinished_hook(&self) -> Option<HookAt> {
         let phase = self.phase_at_work()?;
@@ -471,6 +593,44 @@ impl RunState {
             .filter(|(_, progress)| **progress >= StepProgress::Ended)
             .flat_map(|(services, _)| services.iter().cloned())
             .collect()
+    }
+
+    /// Traffic that is taken back, newest first: of a run that deploys everything that it shifted.
+    pub fn to_unshift(&self, plan: &Plan, run: i64) -> Vec<ShiftBack> {
+        let of_phase = |shifted: &Shifted| {
+            let planned = plan.phases.get(shifted.phase)?;
+            Some(ShiftBack {
+                traffic: planned.traffic.as_ref()?.traffic.clone(),
+                phase: planned.name.clone(),
+                before: shifted.before,
+                ours: shifted.ours.clone(),
+                run,
+            })
+        };
+        match plan.kind {
+            Kind::RollBack => plan.shifts.clone(),
+            Kind::Deploy => self.shifted.iter().rev().filter_map(of_phase).collect(),
+        }
+    }
+
+    /// The share that the newer version has by what this phase did, in percent; none where it has
+    /// shifted nothing.
+    pub fn share(&self, plan: &Plan, phase: usize) -> Option<u32> {
+        let at = self
+            .shifted
+            .iter()
+            .rev()
+            .position(|one| one.phase == phase)?;
+        let shifted = self.shifted.iter().rev().nth(at)?;
+        if self.unshifted.get(&at).is_some_and(Option::is_none) {
+            return Some(shifted.before.percent());
+        }
+        let traffic = plan.phases.get(phase)?.traffic.as_ref()?;
+        let shifts = &self.phases.get(phase)?.shifts;
+        let step = shifts.iter().rposition(|one| *one >= ShiftProgress::Ended);
+        Some(step.map_or(shifted.before.percent(), |step| {
+            u32::from(traffic.traffic.weight(step))
+        }))
     }
 
     /// What is taken back, newest first: of a run that deploys everything that it touched.

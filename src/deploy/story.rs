@@ -2,6 +2,7 @@
 
 use super::{
     event::{Entry, Event, HookAt, HookOutcome, HookPlace},
+    gate::ConditionReading,
     plan::Plan,
 };
 use crate::platform::ServiceName;
@@ -73,15 +74,31 @@ pub fn line(plan: &Plan, entry: &Entry) -> Option<String> {
             ..
         } => match promoted {
             Some(promoted) => format!("{}: let pass {promoted}", phase(at)),
-            None => format!(
-                "{}: gate passed ({})",
-                phase(at),
-                readings
-                    .iter()
-                    .map(|one| format!("{}: {}", one.condition, one.reading))
-                    .collect::<Vec<_>>()
-                    .join("; ")
-            ),
+            None => format!("{}: gate passed ({})", phase(at), read(readings)),
+        },
+        Event::ShiftBegun { .. } | Event::UnshiftBegun { .. } => return None,
+        Event::ShiftEnded { phase: at, step } => {
+            format!("{}: {}", phase(at), share(plan, *at, *step))
+        }
+        Event::ShiftPassed {
+            phase: at,
+            step,
+            readings,
+            promoted,
+        } => {
+            let share = share(plan, *at, *step);
+            match promoted {
+                Some(promoted) => format!("{}: past {share}, let pass {promoted}", phase(at)),
+                None => format!("{}: gate passed at {share} ({})", phase(at), read(readings)),
+            }
+        }
+        Event::UnshiftEnded {
+            index,
+            outcome,
+            problem,
+        } => match problem {
+            Some(problem) => format!("traffic {} was not taken back: {problem}", index + 1),
+            None => format!("traffic taken back ({outcome})"),
         },
         Event::PhaseFailed {
             phase: at, reason, ..
@@ -129,6 +146,31 @@ pub fn line(plan: &Plan, entry: &Entry) -> Option<String> {
         }
         Event::Note { text } => text.clone(),
     })
+}
+
+fn read(readings: &[ConditionReading]) -> String {
+    let all: Vec<String> = readings
+        .iter()
+        .map(|one| format!("{}: {}", one.condition, one.reading))
+        .collect();
+    all.join("; ")
+}
+
+/// `10 % of api-gateway-vs to v2`.
+fn share(plan: &Plan, phase: usize, step: usize) -> String {
+    let traffic = plan.phases.get(phase).and_then(|one| one.traffic.as_ref());
+    traffic.map_or_else(
+        || format!("weight {}", step + 1),
+        |one| {
+            let traffic = &one.traffic;
+            format!(
+                "{} % of {} to {}",
+                traffic.weight(step),
+                traffic.virtual_service,
+                traffic.to
+            )
+        },
+    )
 }
 
 fn database(plan: &Plan, index: usize) -> String {

@@ -240,6 +240,7 @@ mod tests {
             window: Duration::ZERO,
             before: Vec::new(),
             after: Vec::new(),
+            traffic: None,
             on_driver_loss: OnDriverLoss::Wait,
             needs_approval: false,
             priority_word: None,

@@ -41,10 +41,15 @@ pub fn described(documents: &[Node], problems: &mut Vec<Problem>) -> Vec<Describ
         let Some(selector) = object.at(&["spec", "selector"]) else {
             continue;
         };
-        for (service, labels) in services.iter_mut().zip(&labels) {
-            if selects(selector, labels) {
-                add_service(object, service);
-            }
+        let chosen = services.iter_mut().zip(&labels);
+        let mut chosen: Vec<&mut Described> = chosen
+            .filter(|(_, labels)| selects(selector, labels))
+            .map(|(service, _)| service)
+            .collect();
+        // What stands before several versions is the name of none of them alone.
+        let is_alone = chosen.len() == 1;
+        for service in &mut chosen {
+            add_service(object, service, is_alone);
         }
     }
     for object in of_kind("HorizontalPodAutoscaler") {
@@ -354,9 +359,9 @@ pub fn selects(selector: &Node, labels: &Node) -> bool {
             .all(|entry| labels.get(&entry.key).and_then(Node::text) == entry.value.text())
 }
 
-/// The name and the port under which others reach it.
-fn add_service(object: &Node, service: &mut Described) {
-    if let Some(name) = name(object)
+/// The name, where it has one of its own, and the port under which others reach it.
+fn add_service(object: &Node, service: &mut Described, is_alone: bool) {
+    if let Some(name) = name(object).filter(|_| is_alone)
         && name != service.name
         && !service.aliases.iter().any(|alias| alias == name)
     {

@@ -20,7 +20,9 @@ use super::{
 };
 
 pub use alerts::{AlertCondition, AlertRule, AlertScope, Severity};
-pub use phases::{Budget, Condition, Hook, HookAction, OnDriverLoss, OnFailure, Phase};
+pub use phases::{
+    Budget, Condition, Hook, HookAction, OnDriverLoss, OnFailure, Phase, Promote, Traffic,
+};
 pub use probes::{Probe, ProbeKind};
 
 /// One platform.

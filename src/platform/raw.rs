@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-pub use phases::{RawBudget, RawCall, RawCatalogGate, RawExec, RawGate, RawHook, RawTriggers};
+pub use phases::{
+    RawBudget, RawCall, RawCatalogGate, RawExec, RawGate, RawHook, RawTraffic, RawTriggers,
+};
 pub use values::{
     CpuBudget, EnvValue, Healthy, JsonValue, Method, Needs, ProbeOrNone, RawEnvReference, Required,
     StatusRange, Watched, When,
 };
 
 use super::{
-    model::{ClusterPart, Environment, OnDriverLoss, OnFailure, Severity},
+    model::{ClusterPart, Environment, OnDriverLoss, OnFailure, Promote, Severity},
     quantity::{Bytes, MilliCpu, Percent},
     read::{Named, Placed, Range, Read, Reader, record},
     variables::Expanded,
@@ -330,6 +332,8 @@ record! {
         services: Vec<Placed<String>>,
         before: Vec<RawHook>,
         after: Vec<RawHook>,
+        /// Canary or blue-green: how requests go over to what it started.
+        traffic: RawTraffic,
         gate: RawGate,
         on_failure: OnFailure,
         on_driver_loss: OnDriverLoss,

@@ -23,13 +23,16 @@ use std::{sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 
 pub use values::{
-    Applied, Before, Change, Desired, Exit, Host, LogLine, LogPage, LogQuery, Observed, OnCommand,
-    Output, Problem, Readiness, RunningCommand, RuntimeHealth, ServiceState, Stopped, Stream,
-    Streams, Unfinished, Usage,
+    Applied, Before, Change, Desired, Divided, Exit, Host, LogLine, LogPage, LogQuery, Observed,
+    OnCommand, Output, Problem, Readiness, RunningCommand, RuntimeHealth, ServiceState, Stopped,
+    Stream, Streams, Unfinished, Usage, Weights,
 };
 
 use crate::{
-    platform::{Platform, ServiceName, model::RuntimeKind},
+    platform::{
+        Platform, ServiceName,
+        model::{RuntimeKind, Traffic},
+    },
     store::StateFolder,
 };
 
@@ -105,6 +108,28 @@ pub trait Runtime: Send + Sync {
 
     /// What services use now. May take a moment: processor use is a difference of two looks.
     fn usage<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Usage>>;
+
+    /// How the requests of a route are divided now. `is_planned`: also whether everything is there
+    /// that shifting them needs, rights among it. Changes nothing.
+    fn traffic<'a>(&'a self, traffic: &'a Traffic, is_planned: bool) -> Work<'a, Divided> {
+        let _ = (traffic, is_planned);
+        Box::pin(async { Err(self.has_no_traffic()) })
+    }
+
+    /// Divides the requests of a route otherwise, where they are divided as `was` says and in no
+    /// other way: else it fails and changes nothing.
+    fn shift<'a>(&'a self, traffic: &'a Traffic, was: Weights, then: Weights) -> Work<'a, ()> {
+        let _ = (traffic, was, then);
+        Box::pin(async { Err(self.has_no_traffic()) })
+    }
+
+    /// That there is no traffic to shift.
+    fn has_no_traffic(&self) -> Problem {
+        Problem::NotSupported {
+            what: "shifting traffic",
+            runtime: self.name(),
+        }
+    }
 
     /// Runs a command where a service runs, with its environment. `streams` names files of this
     /// machine that it reads and writes: what a dump is made of.

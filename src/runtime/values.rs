@@ -375,6 +375,54 @@ impl fmt::Debug for Before {
     }
 }
 
+/// How the requests of a route are divided between two versions, as its weights say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Weights {
+    pub from: u32,
+    pub to: u32,
+}
+
+impl Weights {
+    /// So many percent for the version that gets the requests.
+    pub fn of(percent: u8) -> Self {
+        let to = u32::from(percent.min(100));
+        Self { from: 100 - to, to }
+    }
+
+    /// The same with the two the other way round.
+    pub fn turned(self) -> Self {
+        Self {
+            from: self.to,
+            to: self.from,
+        }
+    }
+
+    /// The share of the version that gets the requests, in percent, rounded; 0 where no weight is set.
+    pub fn percent(self) -> u32 {
+        let (to, all) = (
+            u64::from(self.to),
+            u64::from(self.from) + u64::from(self.to),
+        );
+        let percent = (to * 100 + all / 2).checked_div(all).unwrap_or_default();
+        u32::try_from(percent).unwrap_or(100)
+    }
+}
+
+/// `90 to 10`.
+impl fmt::Display for Weights {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} to {}", self.from, self.to)
+    }
+}
+
+/// A route as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Divided {
+    pub weights: Weights,
+    /// Who set its weights last, in words; none where the runtime does not tell.
+    pub holder: Option<String>,
+}
+
 /// Something that has to be so before a run begins, as the runtime alone can tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readiness {

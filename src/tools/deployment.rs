@@ -17,11 +17,11 @@ use crate::{
         DeployError, Deployments, Plan, Progress, Status,
         deployments::Seen,
         gate,
-        plan::{ChangeAction, Kind, PlannedPhase, ServiceChange},
-        state::PhaseProgress,
+        plan::{ChangeAction, Kind, PlannedPhase, PlannedTraffic, ServiceChange},
         story,
     },
-    platform::{Phase, Platform, ServiceName},
+    platform::{Phase, Platform, ServiceName, model::Promote},
+    runtime::Problem,
 };
 
 /// Of a line of the timeline, in characters; `reason` has more.
@@ -119,9 +119,9 @@ pub fn phases<'a>(
     Ok(chosen)
 }
 
-/// Steps as one line: `postgresql > redis + rabbitmq`.
+/// Steps as one line: `postgresql > redis + rabbitmq`; then how traffic goes over.
 pub fn steps(phase: &PlannedPhase) -> String {
-    let steps: Vec<String> = phase
+    let mut steps: Vec<String> = phase
         .steps
         .iter()
         .map(|step| {
@@ -129,7 +129,26 @@ pub fn steps(phase: &PlannedPhase) -> String {
             names.join(" + ")
         })
         .collect();
+    steps.extend(phase.traffic.as_ref().map(traffic));
     steps.join(" > ")
+}
+
+/// `10 %, 50 %, 100 % of api-gateway-vs from v1 to v2 (now 0 %), gate and promote between`.
+pub fn traffic(planned: &PlannedTraffic) -> String {
+    let traffic = &planned.traffic;
+    let between = match (traffic.weights.len(), traffic.promote) {
+        (0 | 1, _) => "",
+        (_, Promote::Gate) => ", gate between",
+        (_, Promote::Person) => ", gate and promote between",
+    };
+    format!(
+        "{} of {} from {} to {} (now {} %){between}",
+        traffic.steps(),
+        traffic.virtual_service,
+        traffic.from,
+        traffic.to,
+        planned.was.percent()
+    )
 }
 
 /// What becomes of the services of a phase, shortly: `create all`, `replace api; keep 4`.
@@ -186,18 +205,16 @@ pub fn put_run(answer: &mut Answer, context: &Context, seen: &Seen, lines: usize
     }
     if !plan.phases.is_empty() {
         let mut table = Table::new(&["name", "state", "ready", "gate", "took", "expected"]);
-        for (planned, progress) in plan.phases.iter().zip(&state.phases) {
-            table.push(phase_row(planned, progress, seen, context));
+        for at in 0..plan.phases.len().min(state.phases.len()) {
+            table.push(phase_row(at, seen, context));
         }
         answer.put("phases", table.into_value());
     }
     if state.rollback.is_some() {
-        let all = state.to_restore(plan, seen.row.id).len();
-        let done = state
-            .restored
-            .values()
-            .filter(|problem| problem.is_none())
-            .count();
+        let all =
+            state.to_restore(plan, seen.row.id).len() + state.to_unshift(plan, seen.row.id).len();
+        let outcomes = state.restored.values().chain(state.unshifted.values());
+        let done = outcomes.filter(|problem| problem.is_none()).count();
         answer.put("taken_back", format!("{done} of {all}"));
     }
     let told: Vec<Value> = seen
@@ -225,12 +242,11 @@ pub fn put_run(answer: &mut Answer, context: &Context, seen: &Seen, lines: usize
     }
 }
 
-fn phase_row(
-    planned: &PlannedPhase,
-    progress: &PhaseProgress,
-    seen: &Seen,
-    context: &Context,
-) -> Vec<Value> {
+fn phase_row(at: usize, seen: &Seen, context: &Context) -> Vec<Value> {
+    let (plan, state) = (&seen.reading.plan, &seen.reading.state);
+    let (Some(planned), Some(progress)) = (plan.phases.get(at), state.phases.get(at)) else {
+        return Vec::new();
+    };
     let ready = phase::ready(planned, progress);
     let all = planned.services().count();
     let now = seen.at_gate(&planned.name);
@@ -242,6 +258,11 @@ fn phase_row(
         (Some(_), _) => "let pass".to_owned(),
         (None, true) => "passed".to_owned(),
         (None, false) => now.map_or(unmet, |now| at_gate(planned, now)),
+    };
+    let gate = match share(seen, at) {
+        Some(share) if gate.is_empty() => share,
+        Some(share) => format!("{share}; {gate}"),
+        None => gate,
     };
     let took = phase::took(progress, seen.reading.state.ended_at, context.now);
     let expected = planned
@@ -255,6 +276,17 @@ fn phase_row(
         took.map(times::length).into(),
         expected.into(),
     ]
+}
+
+/// `v2 has 10 % of api-gateway-vs`, by what the run did.
+pub fn share(seen: &Seen, phase: usize) -> Option<String> {
+    let (plan, state) = (&seen.reading.plan, &seen.reading.state);
+    let share = state.share(plan, phase)?;
+    let traffic = &plan.phases.get(phase)?.traffic.as_ref()?.traffic;
+    Some(format!(
+        "{} has {share} % of {}",
+        traffic.to, traffic.virtual_service
+    ))
 }
 
 /// What a gate reads at this moment, and for how long it has held.
@@ -304,6 +336,11 @@ fn next_step(context: &Context, seen: &Seen) -> Option<String> {
                 }
             }
         }
+        Status::Paused if seen.reading.state.held_shift().is_some() => format!(
+            "control_deployment with run {run}: `promote` goes on to the next weight, `resume` holds \
+             the gate again, `abort` puts the traffic back and rolls back, `accept` leaves all as it \
+             stands"
+        ),
         Status::Paused => format!(
             "control_deployment with run {run}: `resume` tries again, `promote` lets the gate \
              pass, `abort` rolls back, `accept` leaves all as it stands"
@@ -370,6 +407,15 @@ impl From<DeployError> for ToolError {
         let message = error.to_string();
         match error {
             E::Runtime(problem) => Self::from(problem),
+            E::NoTraffic { problem, .. } => match problem {
+                // The cluster answered, and its route is another one than is needed.
+                Problem::Failed { .. } => Self::new(ErrorCode::Conflict, message)
+                    .then("change the route or the platform file; nothing was changed"),
+                problem => Self {
+                    message,
+                    ..Self::from(problem)
+                },
+            },
             E::NotTrusted(_) => Self::new(ErrorCode::Forbidden, message),
             E::NoState => Self::new(ErrorCode::Unavailable, message),
             E::NotADigest(_) => Self::new(ErrorCode::InvalidArgument, message).about("digest"),

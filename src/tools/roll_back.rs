@@ -1,7 +1,5 @@
 //! `roll_back`: takes back what runs did; tells first what that would be.
 
-use std::collections::BTreeSet;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,7 +11,6 @@ use super::{
 use crate::{
     answer::{Answer, Budget, Table},
     deploy::Plan,
-    platform::ServiceName,
 };
 
 const NAME: &str = "roll_back";
@@ -83,20 +80,13 @@ async fn call(context: &Context, sent: Value) -> Outcome {
             .transpose()
     };
     let (run, to) = (number("run", &asked.run)?, number("to", &asked.to)?);
-    let services = match &asked.phases {
+    let platform = context.platform()?.platform();
+    let phases = match &asked.phases {
         None => None,
-        Some(names) => {
-            let platform = context.platform()?.platform();
-            let phases = deployment::phases(platform, Some(names), None)?;
-            let services: BTreeSet<ServiceName> = phases
-                .iter()
-                .flat_map(|phase| phase.steps.iter().flatten().cloned())
-                .collect();
-            Some(services)
-        }
+        Some(names) => Some(deployment::phases(platform, Some(names), None)?),
     };
     let plan = deployments
-        .plan_rollback(run, to, services.as_ref(), deadline)
+        .plan_rollback(run, to, phases.as_deref(), deadline)
         .await?;
     put(
         &mut answer,
@@ -116,6 +106,15 @@ fn put(answer: &mut Answer, plan: &Plan, needs_person: bool) {
         answer.put("needs_approval", true);
     }
     let mut table = Table::new(&["service", "goes_back_to", "of_run"]);
+    // Traffic first, as it goes back.
+    for shift in &plan.shifts {
+        let traffic = &shift.traffic;
+        table.push(vec![
+            format!("traffic of {}", traffic.virtual_service).into(),
+            format!("{} to {} as {}", traffic.from, traffic.to, shift.before).into(),
+            shift.run.into(),
+        ]);
+    }
     for restore in &plan.restores {
         let before = &restore.before;
         let back_to = match (&before.configuration, before.was_running, &before.image) {

@@ -10,6 +10,7 @@ mod passed;
 mod plans;
 #[cfg(target_os = "linux")]
 mod process;
+mod traffic;
 mod world;
 
 /// Tools that are asked where something is deployed: in here.

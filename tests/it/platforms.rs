@@ -20,21 +20,24 @@ use openpolicy_mcp::platform::{
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Every platform file below `platforms/`.
-const FILES: [&str; 9] = [
+const FILES: [&str; 11] = [
     "metadata/platform.yaml",
     "kubernetes/platform.yaml",
     "kubernetes/cluster.yaml",
+    "kubernetes/canary.yaml",
     "environments/platform.yaml",
     "environments/production.yaml",
     "environments/cluster.yaml",
     "environments/cluster-production.yaml",
     "v4/platform.yaml",
     "planned/platform.yaml",
+    "planned/cluster.yaml",
 ];
 
 /// Those of them that Compose files carry.
 fn on_one_machine() -> impl Iterator<Item = &'static str> {
-    FILES.into_iter().filter(|file| !file.contains("cluster"))
+    let is_on_one = |file: &&str| !file.contains("cluster") && !file.contains("canary");
+    FILES.into_iter().filter(is_on_one)
 }
 
 fn path(file: &str) -> PathBuf {

@@ -14,7 +14,10 @@ use crate::{
         state::PhaseProgress,
         story,
     },
-    tools::deployment::phase::{self, At},
+    tools::deployment::{
+        phase::{self, At},
+        share,
+    },
 };
 
 /// How it is looked at.
@@ -45,7 +48,7 @@ pub(super) fn lines(seen: &Seen, look: Look) -> Vec<String> {
         .map(|phase| measure_text_width(&phase.name))
         .max()
         .unwrap_or_default();
-    for (planned, progress) in phases.iter().zip(&seen.reading.state.phases) {
+    for (number, (planned, progress)) in phases.iter().zip(&seen.reading.state.phases).enumerate() {
         let at = At::of(progress);
         let mark = match at {
             At::Done => paint.good("✓"),
@@ -59,6 +62,11 @@ pub(super) fn lines(seen: &Seen, look: Look) -> Vec<String> {
             planned.name,
             phase_line(planned, progress, at, seen, look, &paint),
         ));
+        if at != At::Done
+            && let Some(share) = share(seen, number)
+        {
+            lines.push(format!("    {share}"));
+        }
         if at == At::Gate
             && let Some(now) = seen.at_gate(&planned.name)
         {
@@ -187,11 +195,13 @@ fn held(planned: &PlannedPhase, now: &Progress) -> Option<String> {
 /// Whether services are being taken back, and how far that is.
 fn way_back(seen: &Seen) -> (bool, Option<String>) {
     let state = &seen.reading.state;
-    if state.rollback.is_none() && seen.reading.plan.restores.is_empty() {
+    let plan = &seen.reading.plan;
+    if state.rollback.is_none() && plan.restores.is_empty() && plan.shifts.is_empty() {
         return (false, None);
     }
-    let all = state.to_restore(&seen.reading.plan, seen.row.id).len();
-    let done = state.restored.values().filter(|one| one.is_none()).count();
+    let all = state.to_restore(plan, seen.row.id).len() + state.to_unshift(plan, seen.row.id).len();
+    let outcomes = state.restored.values().chain(state.unshifted.values());
+    let done = outcomes.filter(|one| one.is_none()).count();
     let line = match &state.restoring {
         Some(service) => format!("taken back: {done} of {all}, now {service}"),
         None => format!("taken back: {done} of {all}"),

@@ -1,5 +1,5 @@
-//! The gate at the end of a phase: what is read, until it has held for long enough or its time is
-//! over.
+//! The gate at the end of a phase, and after each weight of its traffic: what is read, until it has
+//! held for long enough or its time is over.
 
 use tokio::time::Instant;
 
@@ -7,15 +7,62 @@ use super::Act;
 use crate::deploy::{
     engine::DriveError,
     event::{Baseline, Event},
-    gate::{self, Holding},
+    gate::{self, ConditionReading, Holding},
+    plan::PlannedPhase,
     progress::Progress,
 };
+
+/// What was read when a gate had held.
+struct Held {
+    readings: Vec<ConditionReading>,
+    baseline: Baseline,
+}
 
 impl Act<'_> {
     pub(super) async fn gate(&self, phase: usize) -> Result<(), DriveError> {
         let Some(planned) = self.phase(phase) else {
             return Ok(());
         };
+        let name = planned.name.clone();
+        if let Some(held) = self.hold(phase, planned, &name).await? {
+            self.book.write(Event::GatePassed {
+                phase,
+                readings: held.readings,
+                baseline: held.baseline,
+                promoted: None,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The same between two weights.
+    pub(super) async fn shift_gate(&self, phase: usize, step: usize) -> Result<(), DriveError> {
+        let Some(planned) = self.phase(phase) else {
+            return Ok(());
+        };
+        let weight = planned
+            .traffic
+            .as_ref()
+            .map_or(0, |one| one.traffic.weight(step));
+        let name = format!("{} at {weight} %", planned.name);
+        if let Some(held) = self.hold(phase, planned, &name).await? {
+            self.book.write(Event::ShiftPassed {
+                phase,
+                step,
+                readings: held.readings,
+                promoted: None,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// None where something else comes first, or where it is written down that it did not pass.
+    async fn hold(
+        &self,
+        phase: usize,
+        planned: &PlannedPhase,
+        name: &str,
+    ) -> Result<Option<Held>, DriveError> {
         self.watching.deploy(&self.book.plan.deployed_with(phase));
         if self
             .book
@@ -34,7 +81,7 @@ impl Act<'_> {
             self.look_after(last, Some(until)).await;
             last = self.watching.looks();
             if self.is_interrupted() {
-                return Ok(());
+                return Ok(None);
             }
             let readings = self.watching.readings(planned.window);
             let read = gate::read(&planned.gate, &readings);
@@ -47,19 +94,15 @@ impl Act<'_> {
                 ..self.progress()
             });
             if has_held {
-                let baseline = Baseline {
-                    memory: readings.memory.ok(),
-                    cpu: readings.cpu.ok(),
-                    mean_response: readings.mean_response.ok(),
-                    p95: readings.p95.ok(),
-                };
-                self.book.write(Event::GatePassed {
-                    phase,
+                return Ok(Some(Held {
                     readings: read,
-                    baseline,
-                    promoted: None,
-                })?;
-                return Ok(());
+                    baseline: Baseline {
+                        memory: readings.memory.ok(),
+                        cpu: readings.cpu.ok(),
+                        mean_response: readings.mean_response.ok(),
+                        p95: readings.p95.ok(),
+                    },
+                }));
             }
             if Instant::now() >= until {
                 let why = match is_met {
@@ -69,13 +112,12 @@ impl Act<'_> {
                 self.book.write(Event::PhaseFailed {
                     phase,
                     reason: format!(
-                        "the gate of {} did not pass within {}: {why}",
-                        planned.name,
+                        "the gate of {name} did not pass within {}: {why}",
                         gate::length(planned.gate_timeout)
                     ),
                     readings: read,
                 })?;
-                return Ok(());
+                return Ok(None);
             }
         }
     }

@@ -1,6 +1,10 @@
 //! Plans: made, kept, looked up again, and held against what has changed since.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use jiff::Timestamp;
 
@@ -11,13 +15,14 @@ use crate::{
         checks::Facts,
         event::Event,
         metered,
-        plan::{Kind, Plan, PlannedPhase, Restore},
+        plan::{Kind, Plan, PlannedPhase, Restore, ShiftBack},
         planning::{self, Chosen, Loose, Material},
         rollback,
     },
     health::Verdict,
     observe::machine::Machine,
     platform::{Phase, ServiceName, model::Capacity},
+    runtime::Divided,
     store::{Journal, JournalError},
 };
 
@@ -86,6 +91,7 @@ impl Deployments {
             .map(|service| service.name.clone())
             .collect();
         let target = runtime.target().await?;
+        let routes = self.routes(chosen).await?;
         let desired = runtime.resolve(&names).await?;
         let observed = runtime
             .observe(&all)
@@ -119,11 +125,33 @@ impl Deployments {
                 now,
                 desired,
                 observed,
+                routes,
                 left,
                 unwell,
                 facts,
             },
         ))
+    }
+
+    /// The routes of the phases that shift traffic, by the name of the phase. Where one cannot be
+    /// shifted there is no plan: nothing of its phase would be worth beginning.
+    async fn routes(&self, chosen: &Chosen<'_>) -> Result<BTreeMap<String, Divided>, DeployError> {
+        let mut routes = BTreeMap::new();
+        let Chosen::Phases(phases) = chosen else {
+            return Ok(routes);
+        };
+        for phase in phases {
+            let Some(traffic) = &phase.traffic else {
+                continue;
+            };
+            let route = self.runtime()?.traffic(traffic, true).await;
+            let route = route.map_err(|problem| DeployError::NoTraffic {
+                phase: phase.name.clone(),
+                problem,
+            })?;
+            routes.insert(phase.name.clone(), route);
+        }
+        Ok(routes)
     }
 
     /// Services that are not well now, as far as that can be seen in time.
@@ -227,7 +255,7 @@ impl Deployments {
         &self,
         run: Option<i64>,
         to: Option<i64>,
-        services: Option<&BTreeSet<ServiceName>>,
+        phases: Option<&[&Phase]>,
         deadline: Instant,
     ) -> Result<Arc<Plan>, DeployError> {
         let target = self.target().await?;
@@ -256,11 +284,22 @@ impl Deployments {
             self.with_journal(move |journal| ways_back(journal, &target, oldest))
                 .await?
         };
-        let mut restores = rollback::chain(&runs);
-        if let Some(services) = services {
-            restores = rollback::only(restores, services);
+        let count = runs.len();
+        let (restores, shifts): (Vec<_>, Vec<_>) = runs
+            .into_iter()
+            .map(|way| ((way.run, way.restores), (way.run, way.shifts)))
+            .unzip();
+        let mut restores = rollback::chain(&restores);
+        let mut shifts = rollback::chain_of_shifts(&shifts);
+        if let Some(phases) = phases {
+            let services: BTreeSet<ServiceName> = phases
+                .iter()
+                .flat_map(|phase| phase.steps.iter().flatten().cloned())
+                .collect();
+            restores = rollback::only(restores, &services);
+            shifts.retain(|shift| phases.iter().any(|phase| phase.name == shift.phase));
         }
-        if restores.is_empty() {
+        if restores.is_empty() && shifts.is_empty() {
             return Err(DeployError::NothingToDo {
                 run: named,
                 reason: "it left nothing to take back".into(),
@@ -268,13 +307,16 @@ impl Deployments {
         }
         let unwell = self.unwell(deadline).await;
         let platform = self.watch.platform();
-        let mut plan =
-            planning::plan_of_rollback(platform, target, restores, unwell, Timestamp::now());
-        if run.is_some() && runs.len() > 1 {
-            plan.warnings.push(format!(
-                "{} newer runs are taken back with it",
-                runs.len() - 1
-            ));
+        let mut plan = planning::plan_of_rollback(
+            platform,
+            target,
+            (restores, shifts),
+            unwell,
+            Timestamp::now(),
+        );
+        if run.is_some() && count > 1 {
+            plan.warnings
+                .push(format!("{} newer runs are taken back with it", count - 1));
         }
         self.keep(plan).await
     }
@@ -286,17 +328,24 @@ pub struct Kept {
     pub run: Option<i64>,
 }
 
+/// What leads back to before one run.
+struct WayBack {
+    run: i64,
+    restores: Vec<Restore>,
+    shifts: Vec<ShiftBack>,
+}
+
 /// What leads back to before each run of a target from one on, newest first.
-fn ways_back(
-    journal: &Journal,
-    target: &str,
-    oldest: i64,
-) -> Result<Vec<(i64, Vec<Restore>)>, DeployError> {
+fn ways_back(journal: &Journal, target: &str, oldest: i64) -> Result<Vec<WayBack>, DeployError> {
     let (rows, _) = journal.runs(target, None, usize::MAX)?;
     let mut runs = Vec::new();
     for row in rows.iter().filter(|row| row.id >= oldest) {
         let reading = book::read(journal, row.id)?;
-        runs.push((row.id, taken_back(row.id, &reading)));
+        runs.push(WayBack {
+            run: row.id,
+            restores: taken_back(row.id, &reading),
+            shifts: shifted_back(row.id, &reading),
+        });
     }
     Ok(runs)
 }
@@ -330,6 +379,40 @@ fn taken_back(run: i64, reading: &Reading) -> Vec<Restore> {
     }
 }
 
+/// How traffic goes back to before a run: what it shifted, unless it took that back itself.
+fn shifted_back(run: i64, reading: &Reading) -> Vec<ShiftBack> {
+    let (plan, state) = (&reading.plan, &reading.state);
+    let shifts = state.to_unshift(plan, run);
+    match plan.kind {
+        Kind::Deploy => {
+            let all = shifts.into_iter().enumerate();
+            all.filter(|(at, _)| !matches!(state.unshifted.get(at), Some(None)))
+                .map(|(_, shift)| shift)
+                .collect()
+        }
+        // What a rollback found is how it was before it.
+        Kind::RollBack => {
+            let found = reading.entries.iter().rev().filter_map(|entry| {
+                let Event::UnshiftBegun {
+                    index,
+                    now: Some(now),
+                } = &entry.event
+                else {
+                    return None;
+                };
+                let shift = shifts.get(*index)?;
+                Some(ShiftBack {
+                    ours: vec![shift.before],
+                    before: *now,
+                    run,
+                    ..shift.clone()
+                })
+            });
+            found.collect()
+        }
+    }
+}
+
 /// What is not as it was, in words.
 fn difference(plan: &Plan, again: &Plan) -> String {
     if plan.target != again.target {
@@ -349,6 +432,17 @@ fn difference(plan: &Plan, again: &Plan) -> String {
         }
     }
     for phase in &plan.phases {
+        let is_same = |other: &&PlannedPhase| other.name == phase.name;
+        let other = again.phases.iter().find(is_same);
+        if let (Some(then), Some(now)) =
+            (&phase.traffic, other.and_then(|one| one.traffic.as_ref()))
+            && then.was != now.was
+        {
+            changed.push(format!(
+                "{} divided requests {} and now does {}",
+                then.traffic.virtual_service, then.was, now.was
+            ));
+        }
         for change in &phase.changes {
             let now = again.change(&change.service).map(|one| one.action);
             if let Some(now) = now

@@ -1,4 +1,5 @@
-//! Phases: budgets and capacity, gates that cannot pass or fail, triggers that cannot or always fire.
+//! Phases: budgets and capacity, gates that cannot pass or fail, traffic that never goes over,
+//! triggers that cannot or always fire.
 
 use super::{
     Linter,
@@ -16,6 +17,7 @@ pub fn look(linter: &mut Linter<'_>) {
         let so_far = linter.services_through(number);
         budget(linter, phase, raw, &so_far);
         gate(linter, number, phase, raw, &so_far);
+        traffic(linter, phase, raw);
         if phase.steps.is_empty() {
             linter.warn(
                 "phase-without-services",
@@ -208,6 +210,44 @@ fn gate(
     }
     triggers_below_gate(linter, phase, place);
     let _ = number;
+}
+
+/// Traffic that never goes over whole, or goes otherwise than the words of its phase say.
+fn traffic(linter: &mut Linter<'_>, phase: &Phase, raw: &RawPhase) {
+    let (Some(traffic), Some(written)) = (&phase.traffic, &raw.traffic) else {
+        return;
+    };
+    let name = &phase.name;
+    let last = traffic.weights.last().copied().unwrap_or_default();
+    if last < 100 {
+        linter.warn(
+            "canary-never-whole",
+            written.place,
+            format!(
+                "the traffic of phase `{name}` ends at {last} %: {} never gets all of {}",
+                traffic.to, traffic.virtual_service
+            ),
+        );
+    }
+    let words = [
+        Some(name.as_str()),
+        phase.title.as_deref(),
+        phase.goal.as_deref(),
+    ];
+    let is_called = words.into_iter().flatten().any(|words| {
+        let words = words.to_lowercase().replace([' ', '_'], "-");
+        words.contains("blue-green") || words.contains("blue/green")
+    });
+    if is_called && traffic.weights != [100] {
+        linter.note(
+            "canary-called-blue-green",
+            written.place,
+            format!(
+                "phase `{name}` is called blue-green, and its traffic goes over by {}: that is a canary",
+                traffic.steps()
+            ),
+        );
+    }
 }
 
 /// What limits alone decide.

@@ -48,11 +48,19 @@ fn ports(linter: &mut Linter<'_>) {
         {
             let names = listed(users.iter().map(|service| &service.name));
             let place = place_of(last, "ports");
-            linter.warn(
-                "port-used-twice",
-                place,
-                format!("port {port} is used by {names}: on one host only one of them can have it"),
-            );
+            let used = format!("port {port} is used by {names}");
+            match linter.platform.runtime {
+                RuntimeKind::Kubernetes { .. } => linter.note(
+                    "port-used-twice",
+                    place,
+                    format!("{used}: on a cluster each has it at an address of its own"),
+                ),
+                _ => linter.warn(
+                    "port-used-twice",
+                    place,
+                    format!("{used}: on one host only one of them can have it"),
+                ),
+            }
         }
     }
     let mut published: BTreeMap<u16, Vec<(&str, Place)>> = BTreeMap::new();

@@ -25,6 +25,8 @@ pub struct Phase {
     /// Before its services are started, and after its last step is healthy.
     pub before: Vec<Hook>,
     pub after: Vec<Hook>,
+    /// How requests go over to what it started, once that is up.
+    pub traffic: Option<Traffic>,
     pub on_failure: OnFailure,
     pub on_driver_loss: OnDriverLoss,
     /// A person approves this phase.
@@ -40,6 +42,45 @@ pub struct Phase {
     /// What the platform is called once this phase is done (`STABLE`, `FUNCTIONAL`, …).
     pub status_word: Option<String>,
     pub line: usize,
+}
+
+/// How the requests of a route go over from one version of a service to another, weight by weight,
+/// with the gate of the phase after each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// The route, as a VirtualService of Istio.
+    pub virtual_service: String,
+    /// Subsets of a DestinationRule.
+    pub from: String,
+    pub to: String,
+    /// Percent of the requests that `to` gets, step by step: growing, from 1 to 100.
+    pub weights: Vec<u8>,
+    pub promote: Promote,
+}
+
+impl Traffic {
+    /// `10 %, 50 %, 100 %`.
+    pub fn steps(&self) -> String {
+        let all: Vec<String> = self.weights.iter().map(|one| format!("{one} %")).collect();
+        all.join(", ")
+    }
+
+    /// The weight of a step; that of the last one for those that there are not.
+    pub fn weight(&self, step: usize) -> u8 {
+        let weight = self.weights.get(step).or(self.weights.last());
+        weight.copied().unwrap_or_default()
+    }
+}
+
+/// Who lets the next weight come once the gate has held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Promote {
+    /// The gate alone.
+    #[default]
+    Gate,
+    /// Somebody with `promote`; the run is paused until then.
+    Person,
 }
 
 /// What a phase that fails does.

@@ -1,8 +1,8 @@
-//! What stands at a phase: hooks, gate, budget, triggers.
+//! What stands at a phase: hooks, traffic, gate, budget, triggers.
 
 use std::time::Duration;
 
-use super::{CpuBudget, Healthy, Method};
+use super::{CpuBudget, Healthy, Method, Promote};
 use crate::platform::{
     quantity::{Bytes, Percent},
     read::{Placed, record},
@@ -33,6 +33,22 @@ record! {
     pub struct RawCall {
         url: Expanded,
         method: Method,
+    }
+}
+
+record! {
+    /// How requests go over from one version of a service to another, weight by weight.
+    pub struct RawTraffic {
+        /// The VirtualService of Istio whose weights change.
+        virtual_service: String,
+        /// The subset that has the requests so far.
+        from: String,
+        /// The subset that gets them.
+        to: String,
+        /// Percent of the requests that `to` gets, step by step; `[100]` is blue-green.
+        weights: Vec<Placed<Percent>>,
+        /// Who lets the next weight come once the gate has held; the gate alone without it.
+        promote: Promote,
     }
 }
 

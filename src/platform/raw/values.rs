@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::{RawProbe, RawWhen};
 use crate::platform::{
-    model::{ClusterPart, Environment, OnDriverLoss, OnFailure, Severity},
+    model::{ClusterPart, Environment, OnDriverLoss, OnFailure, Promote, Severity},
     problem::quoted,
     quantity::{MilliCpu, NotAQuantity, Percent},
     read::{Placed, Read, Reader, choice, record},
@@ -29,6 +29,12 @@ choice! {
     OnDriverLoss {
         "wait" => Self::Wait,
         "rollback" => Self::Rollback,
+    }
+}
+choice! {
+    Promote {
+        "gate" => Self::Gate,
+        "person" => Self::Person,
     }
 }
 choice! {

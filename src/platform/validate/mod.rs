@@ -8,6 +8,7 @@ mod needs;
 mod phases;
 mod probe;
 mod services;
+mod traffic;
 
 use std::{
     collections::HashMap,

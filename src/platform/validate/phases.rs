@@ -4,7 +4,9 @@ use std::{collections::HashMap, time::Duration};
 
 use secrecy::SecretString;
 
-use super::{NAME_EXPECTED, Names, endpoints, is_name, positive, services::words, text, value};
+use super::{
+    NAME_EXPECTED, Names, endpoints, is_name, positive, services::words, text, traffic, value,
+};
 use crate::platform::{
     model::{Budget, Condition, Hook, HookAction, Phase, ServiceName},
     problem::quoted,
@@ -28,7 +30,9 @@ pub fn phases(raw: &RawPlatform, names: &Names, reader: &mut Reader<'_>) -> Vec<
     for written in raw.phases.iter().flat_map(|phases| &phases.value) {
         let name = phase_name(written, &phases, reader);
         let steps = steps(written, &name, names, &mut deployed, reader);
-        phases.push(phase(written, name, steps, names, reader));
+        let mut phase = phase(written, name, steps, names, reader);
+        phase.traffic = traffic::traffic(written, raw, reader);
+        phases.push(phase);
     }
     phases
 }
@@ -139,6 +143,7 @@ fn phase(
         window: positive(&gate.window, WINDOW, reader),
         before: hooks(raw.before.as_ref(), names, reader),
         after: hooks(raw.after.as_ref(), names, reader),
+        traffic: None,
         on_failure: value(&raw.on_failure).unwrap_or_default(),
         on_driver_loss: value(&raw.on_driver_loss).unwrap_or_default(),
         needs_approval: raw.approve.as_ref().is_some_and(|approve| approve.value),

@@ -27,6 +27,9 @@ pub(super) const MANAGER: &str = "openpolicy-mcp";
 /// Under this one, how many replicas a stopped service has: none.
 pub(super) const SCALER: &str = "openpolicy-mcp-scale";
 
+/// Under this one, weights of routes.
+pub(super) const SHIFTER: &str = "openpolicy-mcp-traffic";
+
 /// One question; a large list takes some seconds.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 
@@ -249,6 +252,25 @@ impl Cluster {
             Err(refusal) => Err(self
                 .problem(format!("changing {}", reference.words()), refusal)
                 .await),
+        }
+    }
+
+    /// Changes single places, each where all that `test`s say is so at that moment, under the name of
+    /// who shifts traffic.
+    pub(super) async fn patch(
+        &self,
+        what: String,
+        path: &str,
+        operations: &Value,
+    ) -> Result<Value, Problem> {
+        let path = format!("{path}?fieldManager={SHIFTER}&fieldValidation=Strict");
+        let body = Body {
+            value: operations,
+            kind: "application/json-patch+json",
+        };
+        match self.ask(Method::PATCH, &path, Some(body)).await {
+            Ok(value) => Ok(value),
+            Err(refusal) => Err(self.problem(what, refusal).await),
         }
     }
 

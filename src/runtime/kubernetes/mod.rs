@@ -21,6 +21,7 @@ mod resolve;
 mod restore;
 mod rights;
 mod stop;
+mod traffic;
 mod usage;
 mod watched;
 mod workloads;
@@ -33,12 +34,12 @@ pub use cluster::Address;
 
 use self::{cluster::Cluster, watched::Watched, workloads::Workload};
 use super::{
-    Applied, Before, Change, Desired, Host, LogPage, LogQuery, Observed, Output, Problem,
-    Readiness, Runtime, ServiceState, Stopped, Streams, Usage, Work, order,
+    Applied, Before, Change, Desired, Divided, Host, LogPage, LogQuery, Observed, Output, Problem,
+    Readiness, Runtime, ServiceState, Stopped, Streams, Usage, Weights, Work, order,
 };
 use crate::platform::{
     Platform, Service, ServiceName,
-    model::{ClusterPart, Environment, RuntimeKind},
+    model::{ClusterPart, Environment, RuntimeKind, Traffic},
 };
 
 /// Questions to the API server at the same time.
@@ -250,6 +251,14 @@ impl Runtime for KubernetesRuntime {
 
     fn usage<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Usage>> {
         Box::pin(self.usage_of(services))
+    }
+
+    fn traffic<'a>(&'a self, traffic: &'a Traffic, is_planned: bool) -> Work<'a, Divided> {
+        Box::pin(self.divided(traffic, is_planned))
+    }
+
+    fn shift<'a>(&'a self, traffic: &'a Traffic, was: Weights, then: Weights) -> Work<'a, ()> {
+        Box::pin(self.divide(traffic, was, then))
     }
 
     fn exec<'a>(

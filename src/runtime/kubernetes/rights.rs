@@ -30,6 +30,16 @@ impl Right {
         }
     }
 
+    /// Of a kind that is no manifest's.
+    pub(super) const fn on(verb: &'static str, group: &'static str, plural: &'static str) -> Self {
+        Self {
+            verb,
+            group,
+            plural,
+            subresource: "",
+        }
+    }
+
     const fn on_pods(verb: &'static str, subresource: &'static str) -> Self {
         Self {
             verb,
@@ -129,6 +139,11 @@ impl KubernetesRuntime {
     ) -> Result<Missing, Problem> {
         let mut rights: BTreeSet<Right> = to_look().into_iter().collect();
         rights.extend(to_apply(objects));
+        self.missing_of(rights).await
+    }
+
+    /// Which of these are missing.
+    pub(super) async fn missing_of(&self, rights: BTreeSet<Right>) -> Result<Missing, Problem> {
         let asked = stream::iter(rights).map(|right| async move {
             let answer = self
                 .cluster

@@ -117,6 +117,11 @@ pub async fn ask(
 fn message(seen: &Seen) -> String {
     let (plan, state) = (&seen.reading.plan, &seen.reading.state);
     let name = |name: &str| one_line(name, LONGEST_NAME);
+    let shifts = seen.asked_phase().and_then(|phase| phase.traffic.as_ref());
+    let shifts = shifts.map_or_else(String::new, |traffic| {
+        let line = one_line(&super::traffic(traffic), LONGEST_TARGET);
+        format!("\nTraffic: {line}")
+    });
     let (what, services, hooks) = match seen.asked_phase() {
         Some(phase) => (
             format!("deploy phase {}", name(&phase.name)),
@@ -133,7 +138,7 @@ fn message(seen: &Seen) -> String {
         "A deployment waits for your approval.\n\
          Run: {}, of plan {}, asked for by {}\n\
          What: {what}\n\
-         Services: {services}{hooks}\n\
+         Services: {services}{hooks}{shifts}\n\
          Platform: {}, on {}\n\
          Accept, and this is done now. Decline, and the run stays waiting; nothing is changed.",
         seen.row.id,

@@ -283,10 +283,10 @@ async fn what_cannot_be_taken_back_is_stuck_and_tells_what_is_left() {
 }
 
 /// A small generator with a seed, so that a schedule can be had again.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub fn roll(&mut self, sides: u64) -> u64 {
         // Of Steele and others, SplitMix64.
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;

@@ -2,7 +2,7 @@
 //! operation can fail, hang, or be the last that its driver does.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -18,10 +18,10 @@ use openpolicy_mcp::{
         look::{Look, Metered, Order, Seen, ServiceSeen},
     },
     health::Verdict,
-    platform::ServiceName,
+    platform::{ServiceName, model::Traffic},
     runtime::{
-        Applied, Before, Change, Desired, Exit, LogPage, LogQuery, Observed, Output, Problem,
-        RunningCommand, Runtime, ServiceState, Stopped, Streams, Usage, Work,
+        Applied, Before, Change, Desired, Divided, Exit, LogPage, LogQuery, Observed, Output,
+        Problem, RunningCommand, Runtime, ServiceState, Stopped, Streams, Usage, Weights, Work,
         values::AppliedOutcome,
     },
     store::Journal,
@@ -43,6 +43,14 @@ pub struct Things {
     pub waiting: BTreeSet<String>,
     /// Services that cannot be taken back.
     pub held: BTreeSet<String>,
+    /// How requests are divided, by route.
+    pub routes: BTreeMap<String, Weights>,
+    /// How the next shifts go; as they should, where nothing is said.
+    pub shifts: VecDeque<Shifting>,
+    /// So many looks at routes do not get an answer.
+    pub routes_away: u32,
+    /// Versions of services as each shift found them.
+    pub shifted_at: Vec<(Weights, BTreeMap<String, u64>)>,
     /// Percent; none: it cannot be read.
     pub memory: Option<f64>,
     pub tests_passing: Option<f64>,
@@ -55,6 +63,18 @@ pub struct Things {
     pub changes: u64,
     /// Images that were let go of, and what they were of.
     pub released: Vec<String>,
+}
+
+/// How a shift goes wrong.
+#[derive(Debug, Clone, Copy)]
+pub enum Shifting {
+    /// It is done, and the answer is lost.
+    Unheard,
+    /// It is not done, and the answer is lost.
+    Lost,
+    Refused,
+    /// Somebody else was quicker.
+    Overtaken(Weights),
 }
 
 /// The world and what becomes of its drivers.
@@ -377,6 +397,56 @@ impl Runtime for World {
         Box::pin(async { Ok(Vec::new()) })
     }
 
+    fn traffic<'a>(&'a self, traffic: &'a Traffic, _: bool) -> Work<'a, Divided> {
+        Box::pin(async move {
+            self.operation().await;
+            let mut things = self.things();
+            if things.routes_away > 0 {
+                things.routes_away -= 1;
+                return Err(away());
+            }
+            match things.routes.get(&traffic.virtual_service) {
+                Some(weights) => Ok(Divided {
+                    weights: *weights,
+                    holder: Some("\"somebody\"".into()),
+                }),
+                None => Err(Problem::failed("looking at it", "there is no such route")),
+            }
+        })
+    }
+
+    fn shift<'a>(&'a self, traffic: &'a Traffic, was: Weights, then: Weights) -> Work<'a, ()> {
+        Box::pin(async move {
+            self.operation().await;
+            let outcome = {
+                let mut things = self.things();
+                let how = things.shifts.pop_front();
+                let services = things.services.clone();
+                let route = things
+                    .routes
+                    .get_mut(&traffic.virtual_service)
+                    .expect("a route");
+                if let Some(Shifting::Overtaken(theirs)) = how {
+                    *route = theirs;
+                }
+                let is_as_it_was = *route == was;
+                let is_done = is_as_it_was && matches!(how, None | Some(Shifting::Unheard));
+                if is_done {
+                    *route = then;
+                    things.shifted_at.push((then, services));
+                }
+                match how {
+                    Some(Shifting::Unheard | Shifting::Lost) => Err(away()),
+                    _ if is_done => Ok(()),
+                    _ => Err(Problem::failed("shifting it", "refused")),
+                }
+            };
+            // Killed when it is done and nobody has written it down.
+            self.operation().await;
+            outcome
+        })
+    }
+
     fn exec<'a>(
         &'a self,
         _: &'a ServiceName,
@@ -411,5 +481,13 @@ impl Runtime for World {
                 is_cut: false,
             })
         })
+    }
+}
+
+fn away() -> Problem {
+    Problem::NotReached {
+        what: "asking".into(),
+        place: "the world".into(),
+        reason: "as scripted".into(),
     }
 }

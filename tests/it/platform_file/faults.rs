@@ -225,3 +225,43 @@ fn files_that_are_no_platform_files_are_refused_before_they_cost_anything() {
     let found = faults(&format!("platform: {}\n", "x".repeat(3 << 20)));
     assert!(found[0].contains("more than 2048 kB"), "{found:?}");
 }
+
+#[test]
+fn traffic_needs_a_cluster_two_subsets_and_weights_that_grow() {
+    let with = |runtime: &str, traffic: &str| {
+        faults(&format!(
+            "platform: p\nruntime: {{ {runtime}: {{}} }}\nphases:\n  - name: one\n    traffic: {{ {traffic} }}\n"
+        ))
+    };
+    let right = "virtual_service: api-vs, from: v1, to: v2, weights: [10, 50%, 100]";
+    let whole =
+        "write whole percents from 1 to 100 that grow, as `[10, 50, 100]`; `[100]` is blue-green";
+    let example = "write `{ virtual_service: …, from: v1, to: v2, weights: [10, 50, 100] }`";
+    for runtime in ["process", "compose"] {
+        let found = with(runtime, right);
+        let expected = "5:14: only the runtime `kubernetes` has traffic to shift; remove `traffic`, \
+                        or deploy to a cluster that has Istio";
+        assert!(found.contains(&expected.to_owned()), "{found:?}");
+    }
+    for (change, expected) in [
+        (("to: v2", "two: v2"), "5:51: `two` is no key of this place; did you mean `to`?".to_owned()),
+        (("from: v1, ", ""), format!("5:14: `from` is missing; {example}")),
+        (("v2", "v1"), "5:55: `from` and `to` are both `v1`; name the subset that gets the requests".into()),
+        (("v2", "v_2"), "5:55: `v_2` cannot be such a name; use letters, digits and `-`, at most 63, as in `v2`".into()),
+        (("api-vs", "API/vs"), "5:33: `API/vs` cannot be such a name; use small letters, digits, `-` and `.`, as in `api-gateway-vs`".into()),
+        (("[10, 50%, 100]", "[]"), format!("5:68: `weights` are missing; {whole}")),
+        (("10, ", "0, "), format!("5:69: 0% is no weight; {whole}")),
+        (("10, ", "33.3, "), format!("5:69: 33.3% is no weight; {whole}")),
+        (("50%", "10"), format!("5:73: 10 % comes after 10 %; {whole}")),
+        (("100]", "101]"), "5:78: `101` is not a percentage like 85%".into()),
+        (("100]", "100], promote: persn"), "5:93: `persn` is not known here; did you mean `person`?".into()),
+    ] {
+        let found = with("kubernetes", &right.replacen(change.0, change.1, 1));
+        assert!(found.contains(&expected), "{expected}: {found:?}");
+    }
+    let folder = Folder::with(&format!(
+        "platform: p\nruntime: {{ kubernetes: {{}} }}\nservices: {{ a: {{}} }}\nphases:\n  - {{ name: one, traffic: {{ {right} }} }}\n"
+    ));
+    let traffic = folder.load().platform.phases[0].traffic.clone();
+    assert_eq!(traffic.expect("traffic").weights, [10, 50, 100]);
+}

@@ -139,3 +139,26 @@ fn a_file_without_contradictions_has_no_findings() {
     );
     assert_eq!(found, Vec::<String>::new());
 }
+
+#[test]
+fn traffic_that_is_not_what_it_is_called_is_told() {
+    let with = |title: &str, weights: &str| {
+        let found = findings(&format!(
+            "platform: p\nruntime: {{ kubernetes: {{}} }}\nservices: {{ a: {{ probe: {{ process: true }} }} }}\n\
+             phases:\n  - name: one\n    title: {title}\n    steps: [[a]]\n    gate: {{}}\n    \
+             traffic: {{ virtual_service: a, from: v1, to: v2, weights: {weights} }}\n"
+        ));
+        let of_traffic = found.into_iter().filter(|one| one.contains("canary"));
+        of_traffic.collect::<Vec<_>>()
+    };
+    assert_eq!(with("Blue-Green deployment", "[100]"), Vec::<String>::new());
+    assert_eq!(with("Canary", "[10, 100]"), Vec::<String>::new());
+    assert_eq!(
+        with("Blue-Green deployment", "[10, 90]"),
+        [
+            "9:14 canary-called-blue-green phase `one` is called blue-green, and its traffic goes over \
+             by 10 %, 90 %: that is a canary",
+            "9:14 canary-never-whole the traffic of phase `one` ends at 90 %: v2 never gets all of a",
+        ]
+    );
+}

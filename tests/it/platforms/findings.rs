@@ -376,3 +376,23 @@ fn planned() {
         ],
     );
 }
+
+/// A document contradicts itself in the same way wherever it runs.
+#[test]
+fn on_a_cluster_they_are_the_same() {
+    for folder in ["kubernetes", "environments", "planned"] {
+        let of = |file: &str| {
+            let mut found: Vec<String> = lint(&loaded(&format!("{folder}/{file}")))
+                .into_iter()
+                // Passwords are secrets there, and each service has an address of its own.
+                .filter(|finding| {
+                    !["password-in-default", "port-used-twice"].contains(&finding.code)
+                })
+                .map(|finding| format!("{}: {}", finding.code, finding.message))
+                .collect();
+            found.sort();
+            found
+        };
+        assert_eq!(of("cluster.yaml"), of("platform.yaml"), "{folder}");
+    }
+}

@@ -9,7 +9,7 @@ use openpolicy_mcp::platform::{
 use super::{
     alerts,
     document::{Document, between, number, slug},
-    loaded, path_of, platform, service,
+    loaded, names, path_of, platform, service,
 };
 
 /// The addresses of the configuration call one service otherwise than the matrix.
@@ -177,6 +177,56 @@ fn the_manifests_for_a_cluster_say_what_the_matrix_says() {
         let (_, found) = found.expect("the same variables");
         // An address with a password in it is shown by nobody.
         assert!(name == "DATABASE_URL" || *found == value, "{name}");
+    }
+}
+
+#[test]
+fn the_canary_is_the_platform_of_the_cluster_and_the_weights_of_the_document() {
+    let (cluster, canary) = (
+        platform("kubernetes/cluster.yaml"),
+        platform("kubernetes/canary.yaml"),
+    );
+    let steps = |platform: &Platform, at: usize| platform.phases[at].steps.clone();
+    assert_eq!(canary.phases.len(), cluster.phases.len() + 1);
+    for at in 0..cluster.phases.len() {
+        assert_eq!(steps(&canary, at), steps(&cluster, at));
+    }
+    let last = canary.phases.last().expect("a phase");
+    let traffic = last.traffic.as_ref().expect("traffic");
+    assert_eq!(names(&last.steps.concat()), ["api-gateway-v2"]);
+    // What both versions are but for their image.
+    let (first, second) = (
+        service(&canary, "api-gateway"),
+        service(&canary, "api-gateway-v2"),
+    );
+    assert_eq!(first.ports, second.ports);
+    assert_eq!(first.memory, second.memory);
+    assert_ne!(first.image, second.image);
+
+    // The first weight makes of the object that is applied the one of the document.
+    let code = Document::of("kubernetes")
+        .section("3.2 Traffic Management")
+        .code()
+        .join("\n");
+    let written = std::fs::read_to_string(super::path("kubernetes/istio/api-gateway.yaml"));
+    let written = written
+        .expect("a file")
+        .replace("weight: 100", "weight: 90");
+    let written = written.replace("weight: 0", "weight: 10");
+    let object = written.split("---").next().expect("a document");
+    let lines = |text: &str| -> Vec<String> {
+        let lines = text.lines().map(|line| line.trim().to_owned());
+        lines
+            .filter(|line| {
+                !line.starts_with('#') && !line.starts_with("namespace:") && !line.is_empty()
+            })
+            .collect()
+    };
+    assert_eq!(lines(object), lines(&code));
+    assert_eq!(traffic.weights[0], 10);
+    assert!(code.contains(&format!("name: {}", traffic.virtual_service)));
+    for subset in [&traffic.from, &traffic.to] {
+        assert!(code.contains(&format!("subset: {subset}")));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use openpolicy_mcp::platform::{
-    Bytes, MilliCpu, Percent,
+    Bytes, MilliCpu, Percent, Platform,
     model::{Condition, Environment, Phase},
 };
 
@@ -53,8 +53,13 @@ fn memory_below(phase: &Phase) -> Option<f64> {
 
 #[test]
 fn every_service_has_the_memory_cpu_port_and_dependencies_of_its_table() {
+    for file in ["planned/platform.yaml", "planned/cluster.yaml"] {
+        is_that_of_the_tables(&platform(file));
+    }
+}
+
+fn is_that_of_the_tables(platform: &Platform) {
     let document = Document::of("planned");
-    let platform = platform("planned/platform.yaml");
     let mut rows = 0;
     let mut before: Vec<String> = Vec::new();
     for (_, sections) in sections(&document) {
@@ -63,7 +68,7 @@ fn every_service_has_the_memory_cpu_port_and_dependencies_of_its_table() {
             let [name, memory, cpu, port, dependencies, ..] = row.as_slice() else {
                 panic!("{row:?}");
             };
-            let service = service(&platform, name);
+            let service = service(platform, name);
             assert_eq!(service.memory, Bytes::parse(memory).ok(), "{name}");
             assert_eq!(service.cpu, MilliCpu::parse(cpu).ok(), "{name}");
             assert_eq!(service.ports, [number(port) as u16], "{name}");

@@ -10,4 +10,5 @@ mod images;
 mod nodes;
 mod platforms;
 mod rights;
+mod traffic;
 mod watching;
