@@ -3,11 +3,11 @@
 //! What is not in the manifests may still be in the cluster, so that something is missing here is a
 //! note; that two of them contradict each other is a warning.
 
-use super::{Linter, listed};
+use super::{Linter, listed, mesh};
 use crate::platform::{
     kubernetes::{Pods, kind, name, objects, pods, selects},
     problem::Place,
-    yaml::{Node, Value},
+    yaml::Node,
 };
 
 /// Port of name servers.
@@ -25,45 +25,45 @@ pub fn look(linter: &mut Linter<'_>) {
     selected(linter, &manifests);
     autoscalers(linter, &manifests);
     ingresses(linter, &manifests);
-    routes(linter, &manifests);
+    mesh::look(linter, &manifests);
 }
 
-struct Manifests<'a> {
+pub(super) struct Manifests<'a> {
     objects: Vec<&'a Node>,
 }
 
 impl<'a> Manifests<'a> {
-    fn of(&self, wanted: &'static str) -> impl Iterator<Item = &'a Node> + use<'_, 'a> {
+    pub(super) fn of(&self, wanted: &'static str) -> impl Iterator<Item = &'a Node> + use<'_, 'a> {
         let all = self.objects.iter().copied();
         all.filter(move |object| kind(object) == wanted)
     }
 
     /// Whether there is one of this kind and name.
-    fn has(&self, wanted: &'static str, named: &str) -> bool {
+    pub(super) fn has(&self, wanted: &'static str, named: &str) -> bool {
         self.of(wanted).any(|object| name(object) == Some(named))
     }
 
-    fn pods(&self) -> Vec<Pods<'a>> {
+    pub(super) fn pods(&self) -> Vec<Pods<'a>> {
         self.objects.iter().copied().filter_map(pods).collect()
     }
 }
 
 /// Where an object is named.
-fn place(object: &Node) -> Place {
+pub(super) fn place(object: &Node) -> Place {
     object
         .at(&["metadata", "name"])
         .map_or(object.place, |name| name.place)
 }
 
-fn words(object: &Node) -> String {
+pub(super) fn words(object: &Node) -> String {
     format!("{} `{}`", kind(object), name(object).unwrap_or("?"))
 }
 
-fn text<'a>(object: &'a Node, keys: &[&str]) -> Option<&'a str> {
+pub(super) fn text<'a>(object: &'a Node, keys: &[&str]) -> Option<&'a str> {
     object.at(keys).and_then(Node::text)
 }
 
-fn items<'a>(object: &'a Node, keys: &[&str]) -> &'a [Node] {
+pub(super) fn items<'a>(object: &'a Node, keys: &[&str]) -> &'a [Node] {
     object.at(keys).map(Node::items).unwrap_or_default()
 }
 
@@ -256,118 +256,4 @@ fn ingresses(linter: &mut Linter<'_>, manifests: &Manifests<'_>) {
             }
         }
     }
-}
-
-/// Istio: weights that do not add up, subsets that nobody defines, subsets without pods.
-fn routes(linter: &mut Linter<'_>, manifests: &Manifests<'_>) {
-    let all = manifests.pods();
-    for object in manifests.of("DestinationRule") {
-        for subset in items(object, &["spec", "subsets"]) {
-            let (Some(named), Some(labels)) = (subset.get("name"), subset.get("labels")) else {
-                continue;
-            };
-            if !all.iter().any(|pods| selects(labels, pods.labels)) {
-                linter.warn(
-                    "subset-without-pods",
-                    named.place,
-                    format!(
-                        "subset `{}` of {} has the pods of no workload here",
-                        named.text().unwrap_or("?"),
-                        words(object)
-                    ),
-                );
-            }
-        }
-    }
-    for object in manifests.of("VirtualService") {
-        for protocol in ["http", "tls", "tcp"] {
-            for rule in items(object, &["spec", protocol]) {
-                let routes = items(rule, &["route"]);
-                for route in routes {
-                    subset(linter, manifests, object, route);
-                }
-                weights(linter, object, rule, routes);
-            }
-        }
-    }
-}
-
-fn subset(linter: &mut Linter<'_>, manifests: &Manifests<'_>, object: &Node, route: &Node) {
-    let Some(host) = text(route, &["destination", "host"]) else {
-        return;
-    };
-    let Some(node) = route.at(&["destination", "subset"]) else {
-        return;
-    };
-    let named = node.text().unwrap_or_default();
-    let is_defined = manifests
-        .of("DestinationRule")
-        .filter(|rule| text(rule, &["spec", "host"]).is_some_and(|other| same_host(other, host)))
-        .flat_map(|rule| items(rule, &["spec", "subsets"]))
-        .any(|one| text(one, &["name"]) == Some(named));
-    if !is_defined {
-        linter.warn(
-            "subset-undefined",
-            node.place,
-            format!(
-                "{} sends to subset `{named}` of {host}, which no DestinationRule here defines",
-                words(object)
-            ),
-        );
-    }
-}
-
-/// `api` and `api.namespace.svc.cluster.local` are one.
-fn same_host(one: &str, other: &str) -> bool {
-    let first = |host: &str| host.split('.').next().map(str::to_owned);
-    first(one) == first(other)
-}
-
-/// Istio takes weights in proportion; whoever writes 90 and 20 means something else.
-fn weights(linter: &mut Linter<'_>, object: &Node, rule: &Node, routes: &[Node]) {
-    let written: Vec<u32> = routes
-        .iter()
-        .filter_map(|route| text(route, &["weight"])?.parse().ok())
-        .collect();
-    let sum: u32 = written.iter().sum();
-    if written.len() > 1 && sum != 100 {
-        linter.warn(
-            "weights-do-not-add-up",
-            rule.place,
-            format!(
-                "the weights of {} add up to {sum}, not to 100",
-                words(object)
-            ),
-        );
-    }
-    let shared = written.iter().filter(|weight| **weight > 0).count();
-    if shared > 1 && calls_itself_blue_green(object) {
-        linter.note(
-            "blue-green-is-a-canary",
-            rule.place,
-            format!(
-                "{} calls itself blue-green and shares traffic between {shared} versions, as a canary does",
-                words(object)
-            ),
-        );
-    }
-}
-
-/// In its name, a label or an annotation.
-fn calls_itself_blue_green(object: &Node) -> bool {
-    fn says(node: &Node) -> bool {
-        match &node.value {
-            Value::Map(entries) => entries
-                .iter()
-                .any(|entry| is_it(&entry.key) || says(&entry.value)),
-            Value::List(items) => items.iter().any(says),
-            Value::Scalar { text, .. } => is_it(text),
-            Value::Null => false,
-        }
-    }
-    fn is_it(text: &str) -> bool {
-        let letters: String = text.chars().filter(char::is_ascii_alphabetic).collect();
-        letters.to_ascii_lowercase().contains("bluegreen")
-    }
-    object.get("metadata").is_some_and(says)
 }

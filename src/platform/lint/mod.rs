@@ -4,6 +4,7 @@
 
 mod amounts;
 mod manifests;
+mod mesh;
 mod phases;
 mod secrets;
 mod services;

@@ -70,6 +70,16 @@ fn each_contradiction_is_one_finding() {
              { destination: { host: api }, weight: 20 }] }] }",
             "weights-do-not-add-up the weights of VirtualService `v` add up to 110, not to 100",
         ),
+        (
+            "kind: VirtualService\nmetadata: { name: v }\nspec: { http: [{ timeout: 10s, retries: { attempts: 3, perTryTimeout: 3s }, \
+             route: [{ destination: { host: api } }] }] }",
+            "tries-outlast-timeout VirtualService `v` gives up after 10s: a try and 3 retries of 3s each do not fit into that",
+        ),
+        (
+            "kind: PeerAuthentication\nmetadata: { name: p }\nspec: { selector: { matchLabels: { app: api } }, mtls: { mode: STRICT } }\n---\n\
+             kind: DestinationRule\nmetadata: { name: d }\nspec: { host: api, trafficPolicy: { tls: { mode: DISABLE } } }",
+            "plain-text-to-strict DestinationRule `d` sends plain text to api, and PeerAuthentication `p` lets its pods take mutual TLS alone",
+        ),
     ] {
         assert_eq!(findings(object), [expected], "{object}");
     }
@@ -98,6 +108,9 @@ fn what_fits_together_is_no_finding() {
         // Two policies add up.
         "kind: NetworkPolicy\nmetadata: { name: n }\nspec: { podSelector: {}, policyTypes: [Egress] }\n---\n\
          kind: NetworkPolicy\nmetadata: { name: m }\nspec: { podSelector: {}, policyTypes: [Egress], egress: [{}] }",
+        "kind: VirtualService\nmetadata: { name: v }\nspec: { http: [{ timeout: 12s, retries: { attempts: 3, perTryTimeout: 3s } }] }",
+        "kind: PeerAuthentication\nmetadata: { name: p }\nspec: { selector: { matchLabels: { app: x } }, mtls: { mode: STRICT } }\n---\n\
+         kind: DestinationRule\nmetadata: { name: d }\nspec: { host: api, trafficPolicy: { tls: { mode: DISABLE } } }",
         "kind: Role\nmetadata: { name: r }\n---\nkind: RoleBinding\nmetadata: { name: b }\nroleRef: { kind: Role, name: r }",
         "kind: DestinationRule\nmetadata: { name: d }\nspec: { host: api.p.svc.cluster.local, subsets: [{ name: v1, labels: { version: v1 } }] }\n---\n\
          kind: VirtualService\nmetadata: { name: blue-green }\nspec: { http: [{ route: [{ destination: { host: api, subset: v1 }, weight: 100 }] }] }",
