@@ -23,9 +23,9 @@ use std::{sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 
 pub use values::{
-    Applied, Before, Change, Desired, Divided, Exit, Host, LogLine, LogPage, LogQuery, Observed,
-    OnCommand, Output, Problem, Readiness, RunningCommand, RuntimeHealth, ServiceState, Stopped,
-    Stream, Streams, Unfinished, Usage, Weights,
+    Applied, Before, Change, Desired, Divided, Exit, Host, LogLine, LogPage, LogQuery, Node, Nodes,
+    Observed, OnCommand, Output, Problem, Readiness, RunningCommand, RuntimeHealth, Scaling,
+    ServiceState, Stopped, Stream, Streams, Unfinished, Usage, Weights,
 };
 
 use crate::{
@@ -129,6 +129,21 @@ pub trait Runtime: Send + Sync {
             what: "shifting traffic",
             runtime: self.name(),
         }
+    }
+
+    /// The machines, where there are many.
+    fn nodes<'a>(&'a self) -> Work<'a, Nodes> {
+        Box::pin(async {
+            Err(Problem::NotSupported {
+                what: "telling nodes apart",
+                runtime: self.name(),
+            })
+        })
+    }
+
+    /// What scales these services by itself; none of those that nothing scales.
+    fn scaling<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Option<Scaling>>> {
+        Box::pin(async move { Ok(vec![None; services.len()]) })
     }
 
     /// Runs a command where a service runs, with its environment. `streams` names files of this

@@ -545,6 +545,67 @@ impl Usage {
     }
 }
 
+/// A machine among those that carry the services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    pub name: String,
+    /// None: it is not heard of.
+    pub is_ready: Option<bool>,
+    /// Why it is not ready.
+    pub reason: Option<String>,
+    /// Why nothing new goes there, though it is ready: `cordoned`.
+    pub left_out: Option<&'static str>,
+    /// What it lacks, in its own words: `MemoryPressure`.
+    pub pressure: Vec<String>,
+    /// What it has for services.
+    pub memory: Option<Bytes>,
+    pub cpu: Option<MilliCpu>,
+    /// What everything on it uses; none where nobody measures.
+    pub memory_used: Option<Bytes>,
+    pub cpu_used: Option<MilliCpu>,
+}
+
+/// All of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nodes {
+    pub nodes: Vec<Node>,
+    /// Why what they use is not known.
+    pub unmeasured: Option<String>,
+}
+
+/// What scales a service by itself makes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scaling {
+    /// How many copies there are.
+    pub current: u32,
+    /// How many there should be by what it read; none where it has not looked yet.
+    pub wanted: Option<u32>,
+    pub least: u32,
+    pub most: u32,
+    /// Why it is kept from going further: `TooManyReplicas: …`.
+    pub limited: Option<String>,
+    /// Why it scales nothing now: `FailedGetResourceMetric: …`.
+    pub stuck: Option<String>,
+}
+
+impl fmt::Display for Scaling {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} of {}-{}",
+            self.current, self.least, self.most
+        )?;
+        if let Some(wanted) = self.wanted.filter(|wanted| *wanted != self.current) {
+            write!(formatter, ", wants {wanted}")?;
+        }
+        match (&self.stuck, &self.limited) {
+            (Some(_), _) => formatter.write_str(", does not scale"),
+            (None, Some(_)) => formatter.write_str(", limited"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
 /// Files of this machine in place of a command's input and output.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Streams<'a> {

@@ -1,18 +1,20 @@
 //! `get_resources`: what services use against limits, budgets and capacity, and what to stop first.
 
+use std::iter::repeat;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Call, Context, Effect, Outcome, Tool, Toolset, arguments, platform, schema};
 use crate::{
-    answer::{Answer, Budget, Page, Table, Total},
+    answer::{Answer, Budget, CursorScope, Page, Table, Total},
     observe::{
         machine::Machine,
         resources::{self, Standing},
     },
     platform::{Bytes, Percent, ServiceName},
-    runtime::{Observed, ServiceState, Usage},
+    runtime::{Nodes, Observed, Problem, Scaling, ServiceState, Usage},
 };
 
 const NAME: &str = "get_resources";
@@ -33,12 +35,10 @@ pub const TOOL: Tool = Tool {
             ("phases", schema::table()),
             ("stop_first", schema::table()),
             ("notes", schema::list(schema::string())),
+            ("nodes", schema::table()),
         ];
         fields.extend(schema::paged("services"));
-        schema::result(
-            &["services", "total_used", "total", "returned", "complete"],
-            &fields,
-        )
+        schema::result(&["total_used", "total", "returned", "complete"], &fields)
     },
     call: |context, arguments| -> Call<'_> { Box::pin(call(context, arguments)) },
 };
@@ -85,6 +85,7 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     let all: Vec<ServiceName> = whole.services.iter().map(|one| one.name.clone()).collect();
     let usages = runtime.usage(&all).await?;
     let observed = runtime.observe(&all).await?;
+    let scaling = runtime.scaling(&all).await;
     let machine = Machine::of(whole, Some(runtime)).await;
     let standing = resources::standing(whole, &usages, &machine);
 
@@ -103,9 +104,20 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     {
         answer.put("phases", phases(&standing));
     }
-    if view == View::Nodes && runtime.name() == "process" {
-        answer.warn("local processes run on one node, this machine: `capacity` is its");
-    }
+    let nodes = match view {
+        View::Nodes => match runtime.nodes().await {
+            Err(Problem::NotSupported { .. }) => {
+                answer.warn("all services run on one node: `capacity` is its");
+                None
+            }
+            told => Some(told?),
+        },
+        View::Services | View::Phases => None,
+    };
+    let scaling = scaling.unwrap_or_else(|problem| {
+        answer.warn(format!("what scales services is not known: {problem}"));
+        Vec::new()
+    });
     put_near(&mut answer, &standing);
     put_stop_first(&mut answer, &standing);
     let mut notes: Vec<String> = usages
@@ -120,15 +132,28 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     notes.truncate(MOST_NAMED);
     answer.put("notes", notes);
 
-    let mut rows: Vec<(&Usage, &Observed)> = usages
+    if let Some(nodes) = nodes {
+        put_nodes(
+            &mut answer,
+            nodes,
+            asked.sort.unwrap_or_default(),
+            start,
+            &scope,
+        );
+        return Ok(answer);
+    }
+    let scaling = scaling.iter().map(Option::as_ref).chain(repeat(None));
+    let mut rows: Vec<(&Usage, &Observed, Option<&Scaling>)> = usages
         .iter()
         .zip(&observed)
-        .filter(|(usage, _)| chosen.iter().any(|one| one.name == usage.service))
+        .zip(scaling)
+        .map(|((usage, observed), scaling)| (usage, observed, scaling))
+        .filter(|(usage, ..)| chosen.iter().any(|one| one.name == usage.service))
         .collect();
     match asked.sort.unwrap_or_default() {
-        Sort::Memory => rows.sort_by_key(|(usage, _)| std::cmp::Reverse(usage.memory)),
-        Sort::Cpu => rows.sort_by_key(|(usage, _)| std::cmp::Reverse(usage.cpu)),
-        Sort::Name => rows.sort_by(|(one, _), (other, _)| one.service.cmp(&other.service)),
+        Sort::Memory => rows.sort_by_key(|(usage, ..)| std::cmp::Reverse(usage.memory)),
+        Sort::Cpu => rows.sort_by_key(|(usage, ..)| std::cmp::Reverse(usage.cpu)),
+        Sort::Name => rows.sort_by(|(one, ..), (other, ..)| one.service.cmp(&other.service)),
     }
     let mut table = Table::new(&[
         "name",
@@ -139,10 +164,11 @@ async fn call(context: &Context, sent: Value) -> Outcome {
         "cpu_limit",
         "disk_read",
         "disk_written",
+        "replicas",
         "state",
     ]);
-    for (usage, observed) in rows.iter().skip(start as usize) {
-        table.push(row(usage, observed));
+    for (usage, observed, scaling) in rows.iter().skip(start as usize) {
+        table.push(row(usage, observed, *scaling));
     }
     answer.page(
         "services",
@@ -156,7 +182,60 @@ async fn call(context: &Context, sent: Value) -> Outcome {
     Ok(answer)
 }
 
-fn row(usage: &Usage, observed: &Observed) -> Vec<Value> {
+fn put_nodes(answer: &mut Answer, told: Nodes, sort: Sort, start: u64, scope: &CursorScope) {
+    let Nodes {
+        mut nodes,
+        unmeasured,
+    } = told;
+    if let Some(why) = unmeasured {
+        answer.warn(format!("what nodes use is not known: {why}"));
+    }
+    nodes.sort_by(|one, other| one.name.cmp(&other.name));
+    match sort {
+        Sort::Memory => nodes.sort_by_key(|node| std::cmp::Reverse(node.memory_used)),
+        Sort::Cpu => nodes.sort_by_key(|node| std::cmp::Reverse(node.cpu_used)),
+        Sort::Name => {}
+    }
+    let mut table = Table::new(&[
+        "name",
+        "ready",
+        "why",
+        "left_out",
+        "pressure",
+        "memory",
+        "memory_used",
+        "cpu",
+        "cpu_used",
+    ]);
+    let text = |value: Option<String>| value.map_or(Value::Null, Value::String);
+    for node in nodes.iter().skip(start as usize) {
+        table.push(vec![
+            node.name.as_str().into(),
+            match node.is_ready {
+                Some(is_ready) => is_ready.into(),
+                None => "unknown".into(),
+            },
+            node.reason.as_deref().into(),
+            node.left_out.into(),
+            text((!node.pressure.is_empty()).then(|| node.pressure.join(", "))),
+            text(node.memory.map(|one| one.to_string())),
+            text(node.memory_used.map(|one| one.to_string())),
+            text(node.cpu.map(|one| one.to_string())),
+            text(node.cpu_used.map(|one| one.to_string())),
+        ]);
+    }
+    answer.page(
+        "nodes",
+        Page {
+            table,
+            total: Total::Exact(nodes.len() as u64),
+            start,
+            scope,
+        },
+    );
+}
+
+fn row(usage: &Usage, observed: &Observed, scaling: Option<&Scaling>) -> Vec<Value> {
     let share = usage
         .memory
         .zip(usage.memory_limit)
@@ -173,6 +252,7 @@ fn row(usage: &Usage, observed: &Observed) -> Vec<Value> {
         text(usage.cpu_limit.map(|one| one.to_string())),
         text(usage.disk.and_then(|(read, _)| disk(read))),
         text(usage.disk.and_then(|(_, written)| disk(written))),
+        text(scaling.map(|one| one.to_string())),
         match &observed.state {
             ServiceState::Running => Value::Null,
             state => state.as_str().into(),

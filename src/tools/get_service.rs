@@ -10,7 +10,7 @@ use crate::{
     health::{Health, ServiceHealth, Watch},
     observe::logs::Secrets,
     platform::{Platform, Service},
-    runtime::ServiceState,
+    runtime::{Scaling, ServiceState},
 };
 
 const NAME: &str = "get_service";
@@ -155,7 +155,36 @@ async fn put_runtime(answer: &mut Answer, watch: &Watch, service: &Service) {
     if seen.restarts > 0 {
         told.insert("restarts".into(), seen.restarts.into());
     }
+    match runtime.scaling(std::slice::from_ref(&service.name)).await {
+        Ok(scaling) => {
+            if let Some(scaling) = scaling.into_iter().flatten().next() {
+                told.insert("scaling".into(), of_scaling(&scaling));
+            }
+        }
+        Err(problem) => {
+            answer.warn(format!(
+                "whether something scales it is not known: {problem}"
+            ));
+        }
+    }
     answer.put("runtime", told);
+}
+
+fn of_scaling(scaling: &Scaling) -> Value {
+    let mut told = Map::new();
+    told.insert("current".into(), scaling.current.into());
+    told.insert("wanted".into(), scaling.wanted.into());
+    told.insert("min".into(), scaling.least.into());
+    told.insert("max".into(), scaling.most.into());
+    for (name, why) in [
+        ("limited", &scaling.limited),
+        ("not_scaling", &scaling.stuck),
+    ] {
+        if let Some(why) = why {
+            told.insert(name.into(), why.as_str().into());
+        }
+    }
+    told.into()
 }
 
 /// What the platform file says of it.

@@ -20,6 +20,7 @@ mod parts;
 mod resolve;
 mod restore;
 mod rights;
+mod scaling;
 mod stop;
 mod traffic;
 mod usage;
@@ -34,8 +35,9 @@ pub use cluster::Address;
 
 use self::{cluster::Cluster, watched::Watched, workloads::Workload};
 use super::{
-    Applied, Before, Change, Desired, Divided, Host, LogPage, LogQuery, Observed, Output, Problem,
-    Readiness, Runtime, ServiceState, Stopped, Streams, Usage, Weights, Work, order,
+    Applied, Before, Change, Desired, Divided, Host, LogPage, LogQuery, Nodes, Observed, Output,
+    Problem, Readiness, Runtime, Scaling, ServiceState, Stopped, Streams, Usage, Weights, Work,
+    order,
 };
 use crate::platform::{
     Platform, Service, ServiceName,
@@ -259,6 +261,14 @@ impl Runtime for KubernetesRuntime {
 
     fn shift<'a>(&'a self, traffic: &'a Traffic, was: Weights, then: Weights) -> Work<'a, ()> {
         Box::pin(self.divide(traffic, was, then))
+    }
+
+    fn nodes<'a>(&'a self) -> Work<'a, Nodes> {
+        Box::pin(self.told_nodes())
+    }
+
+    fn scaling<'a>(&'a self, services: &'a [ServiceName]) -> Work<'a, Vec<Option<Scaling>>> {
+        Box::pin(self.scaling_of(services))
     }
 
     fn exec<'a>(

@@ -1,15 +1,22 @@
 //! What the nodes of the cluster have for pods: the capacity of a platform whose file gives none.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::{
     KubernetesRuntime, LONGEST_OBSERVATION,
-    usage::{Plus as _, bytes, cpu},
+    usage::{Plus as _, WITHOUT_METRICS, by_name, bytes, cpu},
+    workloads::cut,
 };
 use crate::{
+    answer::clean,
     platform::{Bytes, MilliCpu},
-    runtime::{Host, Problem},
+    runtime::{self, Host, Nodes, Problem},
 };
+
+/// Of the kind of a condition, which is one word.
+const LONGEST_KIND: usize = 80;
 
 /// Nodes stand in no namespace: a Role of the platform's own does not give this.
 const WHAT: &str = "asking for the nodes (`list nodes`, which only a ClusterRole gives)";
@@ -20,10 +27,32 @@ const SHARED: &str = "shared with other namespaces, whose pods are not counted";
 impl KubernetesRuntime {
     /// What all nodes that take pods have. Not kept: nodes come, go and are cordoned.
     pub(super) async fn cluster_host(&self) -> Result<Host, Problem> {
-        Ok(host(&self.nodes().await?))
+        Ok(host(&self.all_nodes().await?))
     }
 
-    async fn nodes(&self) -> Result<Vec<Value>, Problem> {
+    /// Each of them, with what everything on it uses.
+    pub(super) async fn told_nodes(&self) -> Result<Nodes, Problem> {
+        let measured = async {
+            match self
+                .cluster
+                .list("/apis/metrics.k8s.io/v1beta1/nodes")
+                .await
+            {
+                Ok(Some(measured)) => Ok(by_name(measured)),
+                Ok(None) => Err(WITHOUT_METRICS.to_owned()),
+                Err(problem) => Err(problem.to_string()),
+            }
+        };
+        let (nodes, measured) = tokio::join!(self.all_nodes(), measured);
+        let none = HashMap::new();
+        let known = measured.as_ref().unwrap_or(&none);
+        Ok(Nodes {
+            nodes: nodes?.iter().map(|one| Node(one).told(known)).collect(),
+            unmeasured: measured.as_ref().err().cloned(),
+        })
+    }
+
+    async fn all_nodes(&self) -> Result<Vec<Value>, Problem> {
         let asked = self.cluster.list_of("/api/v1/nodes", WHAT);
         let nodes = tokio::time::timeout(LONGEST_OBSERVATION, asked)
             .await
@@ -45,11 +74,56 @@ impl<'a> Node<'a> {
         list.into_iter().flatten()
     }
 
-    fn is_ready(self) -> bool {
-        self.list("/status/conditions").any(|condition| {
+    fn name(self) -> &'a str {
+        let name = self.0.pointer("/metadata/name");
+        name.and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Kind, status and words of each condition.
+    fn conditions(self) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> + use<'a> {
+        self.list("/status/conditions").map(|condition| {
             let text = |key: &str| condition.get(key).and_then(Value::as_str);
-            text("type") == Some("Ready") && text("status") == Some("True")
+            (
+                text("type").unwrap_or_default(),
+                text("status").unwrap_or_default(),
+                text("message").unwrap_or_default(),
+            )
         })
+    }
+
+    fn is_ready(self) -> bool {
+        self.conditions()
+            .any(|(kind, status, _)| (kind, status) == ("Ready", "True"))
+    }
+
+    fn told(self, measured: &HashMap<String, Value>) -> runtime::Node {
+        let ready = self.conditions().find(|(kind, ..)| *kind == "Ready");
+        let pressure = self
+            .conditions()
+            .filter(|(kind, status, _)| *kind != "Ready" && *status == "True");
+        let used = |key: &str| measured.get(self.name())?.get("usage")?.get(key)?.as_str();
+        runtime::Node {
+            name: self.name().to_owned(),
+            is_ready: match ready {
+                Some((_, "True", _)) => Some(true),
+                Some((_, "False", _)) => Some(false),
+                _ => None,
+            },
+            reason: ready
+                .filter(|(_, status, words)| *status != "True" && !words.is_empty())
+                .map(|(.., words)| cut(words)),
+            left_out: self
+                .left_out()
+                .filter(|reason| *reason != Reason::NotReady)
+                .map(Reason::words),
+            pressure: pressure
+                .map(|(kind, ..)| clean::text(kind, LONGEST_KIND))
+                .collect(),
+            memory: self.allocatable("memory").and_then(bytes),
+            cpu: self.allocatable("cpu").and_then(cpu),
+            memory_used: used("memory").and_then(bytes),
+            cpu_used: used("cpu").and_then(cpu),
+        }
     }
 
     fn is_cordoned(self) -> bool {
@@ -185,6 +259,34 @@ mod tests {
             ],
         };
         assert_eq!(host(&nodes), expected);
+    }
+
+    #[test]
+    fn each_node_is_told_as_it_is() {
+        let measured = by_name(vec![json!({
+            "metadata": {"name": "a"}, "usage": {"memory": "512Mi", "cpu": "250m"},
+        })]);
+        let told = Node(&node("True", json!({"unschedulable": true}), "1Gi")).told(&measured);
+        assert_eq!(
+            (told.is_ready, told.left_out),
+            (Some(true), Some("cordoned"))
+        );
+        assert_eq!(told.pressure, ["MemoryPressure"]);
+        assert_eq!(
+            (told.memory, told.memory_used),
+            (Some(Bytes(1 << 30)), Some(Bytes(512 << 20)))
+        );
+        assert_eq!(told.cpu_used, Some(MilliCpu(250)));
+        let mut silent = node("Unknown", json!({}), "1Gi");
+        silent["status"]["conditions"][1]["message"] =
+            "Kubelet stopped posting node status.".into();
+        let told = Node(&silent).told(&HashMap::new());
+        assert_eq!((told.is_ready, told.left_out), (None, None));
+        assert_eq!(
+            told.reason.as_deref(),
+            Some("Kubelet stopped posting node status.")
+        );
+        assert_eq!(told.memory_used, None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
     runtime::{Problem, Usage},
 };
 
-const WITHOUT_METRICS: &str = "the cluster has no metrics.k8s.io (metrics-server)";
+pub(super) const WITHOUT_METRICS: &str = "the cluster has no metrics.k8s.io (metrics-server)";
 
 impl KubernetesRuntime {
     pub(super) async fn usage_of(&self, services: &[ServiceName]) -> Result<Vec<Usage>, Problem> {
@@ -44,7 +44,7 @@ impl KubernetesRuntime {
     }
 }
 
-fn by_name(metrics: Vec<Value>) -> HashMap<String, Value> {
+pub(super) fn by_name(metrics: Vec<Value>) -> HashMap<String, Value> {
     let named = metrics.into_iter().filter_map(|one| {
         let name = one.pointer("/metadata/name")?.as_str()?.to_owned();
         Some((name, one))

@@ -449,7 +449,7 @@ fn state(
     (ServiceState::Running, Some(health))
 }
 
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     let cut: String = text.trim().chars().take(LONGEST_WORDS).collect();
     match cut.len() < text.trim().len() {
         true => format!("{cut}…"),

@@ -10,5 +10,6 @@ mod images;
 mod nodes;
 mod platforms;
 mod rights;
+mod scaling;
 mod traffic;
 mod watching;

@@ -17,7 +17,7 @@ const MEASURED: &str = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourc
     spec:\n  group: metrics.k8s.io\n  scope: Namespaced\n  names: { plural: pods, singular: pod, kind: PodMetrics, listKind: PodMetricsList }\n\
     \x20 versions: [{ name: v1beta1, served: true, storage: true, schema: { openAPIV3Schema: { type: object, x-kubernetes-preserve-unknown-fields: true } } }]\n";
 
-fn measured(cluster: &Cluster) {
+pub fn measured(cluster: &Cluster) {
     cluster.apply("default", MEASURED);
     cluster.kubectl(&[
         "wait",
@@ -25,6 +25,94 @@ fn measured(cluster: &Cluster) {
         "crd/pods.metrics.k8s.io",
         "--timeout=30s",
     ]);
+}
+
+/// The same of nodes.
+fn nodes_measured(cluster: &Cluster) {
+    let nodes = MEASURED
+        .replace("name: pods.", "name: nodes.")
+        .replace("Namespaced", "Cluster")
+        .replace(
+            "plural: pods, singular: pod",
+            "plural: nodes, singular: node",
+        )
+        .replace("PodMetrics", "NodeMetrics");
+    cluster.apply("default", &nodes);
+    cluster.kubectl(&[
+        "wait",
+        "--for=condition=Established",
+        "crd/nodes.metrics.k8s.io",
+        "--timeout=30s",
+    ]);
+}
+
+#[test]
+#[ignore = "builds a control plane: ./run test kubernetes"]
+fn each_node_is_told_with_what_is_used_of_it() {
+    let cluster = Cluster::start();
+    give_nodes(&cluster, "256Mi");
+    cluster.kubectl(&["cordon", "node-3"]);
+    let manifests = deployment("db", "db:1", "replicas: 1");
+    let site = Site::with(&cluster, &manifests, GATED);
+    let mut server = site.server();
+    let sent = json!({"view": "nodes", "sort": "name"});
+    let told = ask(&mut server, "get_resources", sent.clone());
+    assert_eq!(
+        (&told["total"], &told["complete"]),
+        (&json!(3), &json!(true))
+    );
+    let warned = told["warnings"].to_string();
+    assert!(warned.contains("no metrics.k8s.io"), "{told:#}");
+
+    nodes_measured(&cluster);
+    cluster.apply(
+        "default",
+        "apiVersion: metrics.k8s.io/v1beta1\nkind: NodeMetrics\nmetadata: { name: node-2 }\nwindow: 15s\n\
+         usage: { memory: 192Mi, cpu: 300m }\n",
+    );
+    let told = ask(&mut server, "get_resources", sent);
+    let table = &told["nodes"];
+    let column = |name: &str| {
+        let columns = table["columns"].as_array().expect("columns");
+        let found = columns.iter().position(|one| one == name);
+        found.unwrap_or_else(|| panic!("{name}: {told:#}"))
+    };
+    let cell = |row: usize, name: &str| &table["rows"][row][column(name)];
+    assert_eq!(cell(1, "name"), "node-2");
+    assert_eq!(
+        (cell(1, "memory"), cell(1, "memory_used")),
+        (&json!("256Mi"), &json!("192Mi"))
+    );
+    assert_eq!(cell(1, "cpu_used"), "300m", "{told:#}");
+    assert_eq!(cell(0, "memory_used"), &Value::Null, "{told:#}");
+    assert_eq!(
+        (cell(2, "ready"), cell(2, "left_out")),
+        (&json!(true), &json!("cordoned"))
+    );
+    assert!(told.get("services").is_none(), "{told:#}");
+
+    // Nodes stand in no namespace.
+    let namespace = &site.namespace;
+    cluster.kubectl(&[
+        "create",
+        "rolebinding",
+        "viewer",
+        "-n",
+        namespace,
+        "--clusterrole=edit",
+        "--user=viewer",
+    ]);
+    let site = Site::asking(&cluster.viewer(), namespace, &manifests, GATED);
+    let told = ask(
+        &mut site.server(),
+        "get_resources",
+        json!({"view": "nodes"}),
+    );
+    let message = told["message"].to_string();
+    assert!(
+        message.contains("list nodes") && message.contains("not allowed"),
+        "{told:#}"
+    );
 }
 
 fn give_nodes(cluster: &Cluster, memory: &str) {
