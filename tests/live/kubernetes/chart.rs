@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::{
     cluster::{self, Cluster},
-    platforms::reference,
+    platforms::{provide_volume, reference},
     site::{Site, ask},
 };
 use crate::docker::client::server::{self, Server, http, initialize, post, request};
@@ -108,12 +108,9 @@ impl Release {
 #[ignore = "builds a control plane: ./run test kubernetes"]
 fn it_is_linted_installed_upgraded_and_rolled_back() {
     let release = Release::new();
-    for volume in ["one", "two"] {
-        let volume = format!(
-            "apiVersion: v1\nkind: PersistentVolume\nmetadata: {{ name: state-{volume} }}\nspec: \
-             {{ capacity: {{ storage: 2Gi }}, accessModes: [ReadWriteOnce], hostPath: {{ path: /tmp/{volume} }} }}\n"
-        );
-        release.cluster.apply("default", &volume);
+    for number in 0..2 {
+        let claim = format!("state-{NAME}-{number}");
+        provide_volume(release.cluster, &release.namespace, &claim);
     }
     let linted = release.helm(&["lint", "--strict", CHART]);
     assert!(linted.contains("0 chart(s) failed"), "{linted}");

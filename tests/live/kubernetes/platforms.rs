@@ -6,18 +6,23 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    cluster,
+    cluster::{self, Cluster},
     site::{Site, ask, begin, ends},
 };
 use crate::docker::platforms::copy;
 
 const NAMESPACE: &str = "openpolicy-platform";
 
-/// Room for the claims of the databases: nothing makes it here.
-const VOLUMES: &str = "apiVersion: v1\nkind: PersistentVolume\nmetadata: { name: one }\n\
-    spec: { capacity: { storage: 10Gi }, accessModes: [ReadWriteOnce], hostPath: { path: /tmp/one } }\n---\n\
-    apiVersion: v1\nkind: PersistentVolume\nmetadata: { name: two }\n\
-    spec: { capacity: { storage: 10Gi }, accessModes: [ReadWriteOnce], hostPath: { path: /tmp/two } }\n";
+/// Room for a claim, which nobody else may take: nothing makes it here.
+pub fn provide_volume(cluster: &Cluster, namespace: &str, claim: &str) {
+    let volume = format!(
+        "apiVersion: v1\nkind: PersistentVolume\nmetadata: {{ name: {namespace}-{claim} }}\nspec:\n  \
+         capacity: {{ storage: 10Gi }}\n  accessModes: [ReadWriteOnce]\n  \
+         hostPath: {{ path: /tmp/{namespace}-{claim} }}\n  \
+         claimRef: {{ namespace: {namespace}, name: {claim} }}\n"
+    );
+    cluster.apply("default", &volume);
+}
 
 /// A reference platform in a namespace of its own.
 pub fn reference(platform: &str, namespace: &str) -> TempDir {
@@ -56,7 +61,9 @@ fn generations(deployments: &Value) -> Vec<(String, Value)> {
 #[ignore = "builds a control plane: ./run test kubernetes"]
 fn kubernetes_from_nothing_then_an_image_that_never_gets_ready_is_taken_back() {
     let cluster = cluster::shared();
-    cluster.apply("default", VOLUMES);
+    for claim in ["data-postgresql-0", "data-rabbitmq-0"] {
+        provide_volume(cluster, NAMESPACE, claim);
+    }
     let folder = tempfile::tempdir().expect("a folder");
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("platforms/kubernetes");
     copy(&from, folder.path());
@@ -162,11 +169,7 @@ fn kubernetes_from_nothing_then_an_image_that_never_gets_ready_is_taken_back() {
 fn environments_are_one_file_over_another_and_production_waits_for_a_person() {
     let cluster = cluster::shared();
     let namespace = cluster.namespace();
-    cluster.apply(
-        "default",
-        "apiVersion: v1\nkind: PersistentVolume\nmetadata: { name: environments }\n\
-         spec: { capacity: { storage: 10Gi }, accessModes: [ReadWriteOnce], hostPath: { path: /tmp/e } }\n",
-    );
+    provide_volume(cluster, &namespace, "data-postgresql-0");
     let kubeconfig = cluster.kubeconfig().display().to_string();
     let site_of = |file: &str| {
         let folder = reference("environments", &namespace);
