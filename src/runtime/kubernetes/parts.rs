@@ -10,6 +10,9 @@ use crate::{
     runtime::{Problem, Readiness},
 };
 
+/// How the document installs Istio.
+pub(super) const INSTALL_ISTIO: &str = "istioctl install --set profile=demo -y";
+
 /// How it is known that a part is there.
 enum Sign {
     /// A program on this machine.
@@ -46,7 +49,7 @@ fn described(
         ClusterPart::Istio => (
             "Istio installed",
             Sign::Group("networking.istio.io"),
-            "istioctl install --set profile=demo -y".to_owned(),
+            INSTALL_ISTIO.to_owned(),
         ),
         ClusterPart::IstioInjection => (
             "Istio injection on",

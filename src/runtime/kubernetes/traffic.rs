@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{KubernetesRuntime, rights::Right};
+use super::{KubernetesRuntime, parts::INSTALL_ISTIO, rights::Right};
 use crate::{
     platform::{model::Traffic, problem::quoted},
     runtime::{Divided, Problem, Weights},
@@ -165,7 +165,7 @@ fn no_istio() -> Problem {
         what: "looking for Istio".into(),
         reason: format!(
             "the cluster has no VirtualService ({ROUTES}.{GROUP}) and DestinationRule: \
-             `istioctl install --set profile=demo -y` installs it"
+             `{INSTALL_ISTIO}` installs it"
         ),
     }
 }

@@ -138,6 +138,27 @@ impl Cluster {
         Some(serde_json::from_str(&text).expect("an object"))
     }
 
+    /// Lets the user without rights do this in a namespace; both are lists with commas.
+    pub fn allow_viewer(&self, namespace: &str, verbs: &str, resources: &str) {
+        let in_it = ["-n", namespace];
+        let role = [
+            "create",
+            "role",
+            "viewer",
+            &format!("--verb={verbs}"),
+            &format!("--resource={resources}"),
+        ];
+        self.kubectl(&[&role[..], &in_it].concat());
+        let binding = [
+            "create",
+            "rolebinding",
+            "viewer",
+            "--role=viewer",
+            "--user=viewer",
+        ];
+        self.kubectl(&[&binding[..], &in_it].concat());
+    }
+
     /// A namespace that nobody else uses.
     pub fn namespace(&self) -> String {
         static COUNT: AtomicUsize = AtomicUsize::new(0);

@@ -201,26 +201,7 @@ fn who_may_not_list_nodes_is_told_so_and_no_number_is_made_up() {
     let namespace = cluster.namespace();
     let manifests = deployment("db", "db:1", "replicas: 1");
     let site = Site::asking(&cluster.viewer(), &namespace, &manifests, GATED);
-    let binding = format!("--role=all-{namespace}");
-    let role = format!("all-{namespace}");
-    cluster.kubectl(&[
-        "create",
-        "role",
-        &role,
-        "-n",
-        &namespace,
-        "--verb=*",
-        "--resource=*.*",
-    ]);
-    cluster.kubectl(&[
-        "create",
-        "rolebinding",
-        "viewer",
-        "-n",
-        &namespace,
-        &binding,
-        "--user=viewer",
-    ]);
+    cluster.allow_viewer(&namespace, "*", "*.*");
     let mut server = site.server();
     let is_told = |text: String, whole: &Value| {
         assert!(text.contains("list nodes"), "{text}: {whole:#}");

@@ -69,7 +69,7 @@ fn kubernetes_from_nothing_then_an_image_that_never_gets_ready_is_taken_back() {
     copy(&from, folder.path());
     let text = std::fs::read_to_string(folder.path().join("cluster.yaml")).expect("a file");
     let kubeconfig = format!(
-        "context: test, kubeconfig: {}",
+        "context: test\n    kubeconfig: {}",
         cluster.kubeconfig().display()
     );
     // Each run of production waits for a person, which is tested elsewhere.

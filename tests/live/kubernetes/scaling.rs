@@ -82,24 +82,8 @@ fn who_may_not_list_autoscalers_is_told_so() {
     let namespace = cluster.namespace();
     let manifests = deployment("api", "api:1", "replicas: 1");
     cluster.apply(&namespace, &manifests);
-    cluster.kubectl(&[
-        "create",
-        "role",
-        "list",
-        "-n",
-        &namespace,
-        "--verb=list",
-        "--resource=pods,deployments.apps,statefulsets.apps,daemonsets.apps",
-    ]);
-    cluster.kubectl(&[
-        "create",
-        "rolebinding",
-        "viewer",
-        "-n",
-        &namespace,
-        "--role=list",
-        "--user=viewer",
-    ]);
+    let workloads = "pods,deployments.apps,statefulsets.apps,daemonsets.apps";
+    cluster.allow_viewer(&namespace, "list", workloads);
     let site = Site::asking(&cluster.viewer(), &namespace, &manifests, SERVICES);
     let mut server = site.server();
     for (tool, sent) in [

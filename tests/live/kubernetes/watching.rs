@@ -213,24 +213,8 @@ async fn who_may_list_and_not_watch_goes_on_looking() {
     let namespace = cluster.namespace();
     let manifests = deployment("api", "api:1", "replicas: 1");
     cluster.apply(&namespace, &manifests);
-    cluster.kubectl(&[
-        "create",
-        "role",
-        "list",
-        "-n",
-        &namespace,
-        "--verb=list",
-        "--resource=pods,deployments.apps,statefulsets.apps,daemonsets.apps",
-    ]);
-    cluster.kubectl(&[
-        "create",
-        "rolebinding",
-        "viewer",
-        "-n",
-        &namespace,
-        "--role=list",
-        "--user=viewer",
-    ]);
+    let workloads = "pods,deployments.apps,statefulsets.apps,daemonsets.apps";
+    cluster.allow_viewer(&namespace, "list", workloads);
     let runtime = Site::asking(&cluster.viewer(), &namespace, &manifests, SERVICES).runtime();
     wait_for(&runtime, "api", is_up).await;
     let begun = Instant::now();
