@@ -11,13 +11,11 @@ use openpolicy_mcp::{
         gate::{ConditionReading, Met},
     },
     health::Watch,
-    platform::{self, TrustedDigests, Variables},
-    runtime::Runtime,
-    store::{History, Journal, Lock, Site},
+    store::{Journal, Lock},
 };
 use serde_json::json;
 
-use super::world::World;
+use super::world::{World, watch_over};
 use crate::support::{
     calls::{Told, call, try_call},
     scripted_platform, tokens,
@@ -29,24 +27,8 @@ fn reference(name: &str, folder: &Path) -> (Arc<Watch>, Arc<World>) {
         .join("platforms")
         .join(name)
         .join("platform.yaml");
-    let trusted = TrustedDigests {
-        everything: true,
-        ..TrustedDigests::default()
-    };
-    let loaded = platform::load(&file, &Variables::default(), &trusted).expect("a valid file");
     let world = World::new();
-    let look: openpolicy_mcp::health::watch::Check =
-        Arc::new(|_, _| Box::pin(async { Vec::new() }));
-    let history = Arc::new(History::in_memory().expect("a history"));
-    let runtime = Arc::clone(&world) as Arc<dyn Runtime>;
-    let watch = Watch::new(Arc::new(loaded.platform), history, look)
-        .with_runtime(Ok(runtime))
-        .with_site(Some(Site {
-            folder: folder.to_owned(),
-            order: String::new().into(),
-            ends_with_client: false,
-        }));
-    (Arc::new(watch), world)
+    (watch_over(&file, &world, folder), world)
 }
 
 fn within(told: &Told, bound: usize) {

@@ -16,13 +16,9 @@ use openpolicy_mcp::{
 };
 
 use super::{
-    plans::{ask, begin, five_phases, phase, plan, read, status},
+    plans::{ask, begin, five_phases, journal, phase, plan, read, status},
     world::{World, desired},
 };
-
-fn journal() -> Arc<Journal> {
-    Arc::new(Journal::in_memory().expect("a journal"))
-}
 
 fn versions(all: &[(&str, u64)]) -> BTreeMap<String, u64> {
     all.iter()

@@ -1,6 +1,6 @@
 //! Gates hold, pass and give up; triggers roll back; people decide.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use openpolicy_mcp::{
     deploy::{Event, engine::Driven, event::EndState},
@@ -8,28 +8,12 @@ use openpolicy_mcp::{
         Percent,
         model::{Condition, OnFailure},
     },
-    store::Journal,
 };
 
 use super::{
-    plans::{ask, begin, phase, plan, read, status},
+    plans::{ask, begin, journal, phase, plan, read, status, until},
     world::World,
 };
-
-fn journal() -> Arc<Journal> {
-    Arc::new(Journal::in_memory().expect("a journal"))
-}
-
-/// Waits for something in the journal, by the clock of the test.
-async fn until(journal: &Journal, run: i64, wanted: impl Fn(&Event) -> bool) {
-    loop {
-        let reading = read(journal, run);
-        if reading.entries.iter().any(|entry| wanted(&entry.event)) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_gate_holds_until_its_conditions_do() {

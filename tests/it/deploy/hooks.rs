@@ -1,17 +1,11 @@
 //! Hooks run once, also across a crash; where nothing can tell, a person is asked.
 
-use std::sync::Arc;
-
-use openpolicy_mcp::{deploy::engine::Driven, platform::model::OnFailure, store::Journal};
+use openpolicy_mcp::{deploy::engine::Driven, platform::model::OnFailure};
 
 use super::{
-    plans::{ask, begin, hook, phase, plan, read, status},
+    plans::{ask, begin, hook, journal, phase, plan, read, status},
     world::World,
 };
-
-fn journal() -> Arc<Journal> {
-    Arc::new(Journal::in_memory().expect("a journal"))
-}
 
 fn with_hook(has_check: bool) -> openpolicy_mcp::deploy::Plan {
     let mut one = phase("base", &[&["db"]]);

@@ -18,6 +18,21 @@ use openpolicy_mcp::{
 
 use super::world::desired;
 
+pub fn journal() -> Arc<Journal> {
+    Arc::new(Journal::in_memory().expect("a journal"))
+}
+
+/// Waits for something in the journal, by the clock of the test.
+pub async fn until(journal: &Journal, run: i64, wanted: impl Fn(&Event) -> bool) {
+    loop {
+        let reading = read(journal, run);
+        if reading.entries.iter().any(|entry| wanted(&entry.event)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 pub fn name(service: &str) -> ServiceName {
     ServiceName(service.to_owned())
 }

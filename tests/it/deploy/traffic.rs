@@ -13,19 +13,16 @@ use openpolicy_mcp::{
         state::ShiftProgress,
     },
     health::Watch,
-    platform::{
-        self, TrustedDigests, Variables,
-        model::{OnFailure, Promote, Traffic},
-    },
-    runtime::{Runtime, Weights},
-    store::{History, Journal, Site},
+    platform::model::{OnFailure, Promote, Traffic},
+    runtime::Weights,
+    store::Journal,
 };
 use serde_json::json;
 
 use super::{
     faults::Dice,
-    plans::{ask, begin, phase, plan, read, status},
-    world::{Shifting, World},
+    plans::{ask, begin, journal, phase, plan, read, status, until},
+    world::{Shifting, World, watch_over},
 };
 use crate::support::{
     calls::{call, try_call},
@@ -33,10 +30,6 @@ use crate::support::{
 };
 
 const ROUTE: &str = "api-vs";
-
-fn journal() -> Arc<Journal> {
-    Arc::new(Journal::in_memory().expect("a journal"))
-}
 
 fn weights(from: u32, to: u32) -> Weights {
     Weights { from, to }
@@ -80,16 +73,6 @@ fn lines(journal: &Journal, run: i64) -> Vec<String> {
     entries
         .filter_map(|entry| openpolicy_mcp::deploy::story::line(&reading.plan, entry))
         .collect()
-}
-
-async fn until(journal: &Journal, run: i64, wanted: impl Fn(&Event) -> bool) {
-    loop {
-        let reading = read(journal, run);
-        if reading.entries.iter().any(|entry| wanted(&entry.event)) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 fn is_shifted(step: usize) -> impl Fn(&Event) -> bool {
@@ -536,23 +519,7 @@ fn served(folder: &std::path::Path, world: &Arc<World>, more: &str) -> Arc<Watch
                 phases:\n  - name: canary\n    steps: [[api-v2]]\n    gate: { healthy: all, errors_below: 5% }\n    \
                 traffic: { virtual_service: api-vs, from: v1, to: v2, weights: [10, 50, 100], promote: person }\n";
     std::fs::write(&file, format!("{text}{more}")).expect("a file");
-    let trusted = TrustedDigests {
-        everything: true,
-        ..TrustedDigests::default()
-    };
-    let loaded = platform::load(&file, &Variables::default(), &trusted).expect("a valid file");
-    let look: openpolicy_mcp::health::watch::Check =
-        Arc::new(|_, _| Box::pin(async { Vec::new() }));
-    let history = Arc::new(History::in_memory().expect("a history"));
-    let runtime = Arc::clone(world) as Arc<dyn Runtime>;
-    let watch = Watch::new(Arc::new(loaded.platform), history, look)
-        .with_runtime(Ok(runtime))
-        .with_site(Some(Site {
-            folder: folder.to_owned(),
-            order: String::new().into(),
-            ends_with_client: false,
-        }));
-    Arc::new(watch)
+    watch_over(&file, world, folder)
 }
 
 #[tokio::test]

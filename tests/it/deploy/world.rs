@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -17,14 +18,14 @@ use openpolicy_mcp::{
         engine::{DriveError, Driven, Engine, Leased, Tuning},
         look::{Look, Metered, Order, Seen, ServiceSeen},
     },
-    health::Verdict,
-    platform::{ServiceName, model::Traffic},
+    health::{Verdict, Watch},
+    platform::{self, ServiceName, TrustedDigests, Variables, model::Traffic},
     runtime::{
         Applied, Before, Change, Desired, Divided, Exit, LogPage, LogQuery, Observed, Output,
         Problem, RunningCommand, Runtime, ServiceState, Stopped, Streams, Usage, Weights, Work,
         values::AppliedOutcome,
     },
-    store::Journal,
+    store::{History, Journal, Site},
 };
 use serde_json::json;
 use tokio::sync::watch;
@@ -238,6 +239,27 @@ pub fn desired(service: &str, version: u64) -> Desired {
         is_image_absent: false,
         not_restored: Vec::new(),
     }
+}
+
+/// A platform file, trusted, whose services are those of a world.
+pub fn watch_over(file: &Path, world: &Arc<World>, folder: &Path) -> Arc<Watch> {
+    let trusted = TrustedDigests {
+        everything: true,
+        ..TrustedDigests::default()
+    };
+    let loaded = platform::load(file, &Variables::default(), &trusted).expect("a valid file");
+    let look: openpolicy_mcp::health::watch::Check =
+        Arc::new(|_, _| Box::pin(async { Vec::new() }));
+    let history = Arc::new(History::in_memory().expect("a history"));
+    let runtime = Arc::clone(world) as Arc<dyn Runtime>;
+    let watch = Watch::new(Arc::new(loaded.platform), history, look)
+        .with_runtime(Ok(runtime))
+        .with_site(Some(Site {
+            folder: folder.to_owned(),
+            order: String::new().into(),
+            ends_with_client: false,
+        }));
+    Arc::new(watch)
 }
 
 impl Runtime for World {
